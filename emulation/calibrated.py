@@ -1,0 +1,78 @@
+"""A network with its ranges known: from here, naming formats is enough to get integers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from emulation.calibration import EdgeRange, fit_sign, scale_edge, scale_weights
+from emulation.lowering import Assignment, lower
+from emulation.quantisers import Granularity, Quantiser, Requantisation, ScaledQuantiser, Scaling
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from emulation.formats import Format
+    from emulation.hardware import HardwareNetwork
+    from emulation.network import Network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scalings:
+    """How every tensor of a study is scaled and requantised; formats are chosen per tensor, this is not."""
+
+    activation: Scaling = field(default_factory=Scaling)
+    weight: Scaling = field(default_factory=lambda: Scaling(granularity=Granularity.CHANNEL))
+    requantisation: Requantisation = field(default_factory=Requantisation)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Formats:
+    """The formats of a whole design: one per edge, one per weight tensor (by layer name)."""
+
+    edges: Mapping[str, Format]
+    weights: Mapping[str, Format]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CalibratedNetwork:
+    """Network, ranges and scalings; scaled quantisers are computed once per tensor and format."""
+
+    network: Network
+    ranges: Mapping[str, EdgeRange]
+    scalings: Scalings
+    _edges: dict[tuple[str, Format], ScaledQuantiser] = field(default_factory=dict, repr=False)
+    _weights: dict[tuple[str, Format], ScaledQuantiser] = field(default_factory=dict, repr=False)
+
+    def edge_format(self, edge: str, number_format: Format) -> Format:
+        """The format as this edge uses it: unsigned integers where no value is negative."""
+        return fit_sign(number_format, self.ranges[edge])
+
+    def edge(self, edge: str, number_format: Format) -> ScaledQuantiser:
+        """The scaled quantiser of an edge."""
+        key = (edge, number_format)
+        if key not in self._edges:
+            quantiser = Quantiser(format=number_format, scaling=self.scalings.activation)
+            self._edges[key] = scale_edge(quantiser, self.ranges[edge])
+        return self._edges[key]
+
+    def weights(self, layer: str, number_format: Format) -> ScaledQuantiser:
+        """The scaled quantiser of a layer's weights."""
+        key = (layer, number_format)
+        if key not in self._weights:
+            quantiser = Quantiser(format=number_format, scaling=self.scalings.weight)
+            self._weights[key] = scale_weights(quantiser, self.network.by_name[layer])
+        return self._weights[key]
+
+    def lower(self, formats: Formats) -> HardwareNetwork:
+        """The design with these formats in integers.
+
+        Raises:
+            ValueError: if an edge or a weight tensor has no format.
+        """
+        assignment = Assignment(
+            edges={edge: self.edge(edge, number_format) for edge, number_format in formats.edges.items()},
+            weights={layer: self.weights(layer, number_format) for layer, number_format in formats.weights.items()},
+            requantisation=self.scalings.requantisation,
+        )
+        return lower(self.network, assignment)

@@ -1,0 +1,143 @@
+"""Hardware mode as data: a network in which every constant is an integer.
+
+`emulation.lowering` makes a `HardwareNetwork` from a network, a choice of formats and calibrated units;
+`emulation.execution` runs it fast, `emulation.reference` runs it in plain Python integers, and exports write it down.
+The rules are DESIGN section 6. Tensors hold the integers v that codes mean; the code of v follows from the format.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from emulation.network import Layer, MatMul, Network
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from emulation.quantisers import Grid, Rounding, ScaledQuantiser
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dyadic:
+    """Real multipliers as integers: ``multipliers[i] * 2**-shift``."""
+
+    multipliers: tuple[int, ...]
+    shift: int
+
+
+def dyadic(values: Sequence[float], bits: int) -> Dyadic:
+    """The nearest dyadic numbers with one common shift, the largest multiplier just below ``2**bits``.
+
+    Every quotient is rounded half to even once; the common shift is the largest with which the largest multiplier fits.
+
+    Args:
+        values: real numbers >= 0, at least one > 0.
+        bits: width of the multipliers, 2 to 31.
+
+    Raises:
+        ValueError: if no value is positive and finite.
+
+    >>> dyadic([0.75, 0.1], 4)
+    Dyadic(multipliers=(12, 2), shift=4)
+    """
+    largest = max(values)
+    if not (math.isfinite(largest) and largest > 0 and min(values) >= 0):
+        raise ValueError(f"scales must be finite and at least 0, one of them above 0, got {list(values)}")
+    shift = bits - math.frexp(largest)[1]
+    if round(math.ldexp(largest, shift)) >= 1 << bits:
+        shift -= 1  # rounding carried into the next power of two
+    return Dyadic(multipliers=tuple(round(math.ldexp(value, shift)) for value in values), shift=shift)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requantiser:
+    """How the accumulators of a layer become the integers of its output edge.
+
+    ``v = clip(round(A * b * 2**-shift))`` with one b per channel (or one for all); ``negative_multipliers`` replace b
+    where A < 0 (PReLU). ``low`` and ``high`` hold saturation and the clipping of ReLU and ReLU6, which commute with
+    rounding because all bounds are on the grid.
+    """
+
+    multipliers: tuple[int, ...]
+    negative_multipliers: tuple[int, ...] | None
+    shift: int
+    low: int
+    high: int
+    mantissa_bits: int
+    rounding: Rounding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class HardwareLayer:
+    """A layer with integer constants.
+
+    Attributes:
+        layer: what it computes (operation, shapes, names).
+        weight: the integers of the weights in the layer's weight shape, None if it has none.
+        bias: integers in the accumulator's unit, one per output, None if it has none.
+        addend_multipliers: for joins, the multiplier of each input (sum of v_i * b_i before the requantiser); for other
+            layers empty.
+        requantiser: None for layers that only move codes, and for a concatenation, whose parts have their own.
+        part_requantisers: for a concatenation, one per part; else empty.
+        output: the quantiser of the output edge.
+        second: the scaled weight quantiser, None without weights.
+    """
+
+    layer: Layer
+    weight: NDArray[Any] | None = None
+    bias: tuple[int, ...] | None = None
+    addend_multipliers: tuple[int, ...] = ()
+    requantiser: Requantiser | None = None
+    part_requantisers: tuple[Requantiser, ...] = ()
+    output: ScaledQuantiser
+    second: ScaledQuantiser | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class HardwareNetwork:
+    """A whole design in integers. ``edges`` maps edge names to their quantisers."""
+
+    network: Network
+    layers: tuple[HardwareLayer, ...]
+    edges: Mapping[str, ScaledQuantiser]
+
+    @property
+    def input(self) -> ScaledQuantiser:
+        """The quantiser of the samples."""
+        return self.edges[self.network.layers[0].name]
+
+    @property
+    def output_unit(self) -> float:
+        """The real value of one integer step of the result."""
+        return float(self.edges[self.network.edge_of(self.network.output)].unit[0])
+
+    def accumulator_bound(self, hardware_layer: HardwareLayer) -> int:
+        """The largest magnitude the accumulator of an engine can reach, from its weights and its input's grid.
+
+        Returns:
+            ``max over outputs of sum |w| * max |v| + |bias|``; for a product of two activations ``depth * max * max``.
+        """
+        layer = hardware_layer.layer
+        grids = [self.edges[edge].grid for edge in self.network.input_edges(layer)]
+        largest = [_largest(grid) for grid in grids]
+        if isinstance(layer.operation, MatMul):
+            return self.network.depth(layer) * largest[0] * largest[1]
+        if hardware_layer.weight is None:
+            raise ValueError(f"layer {layer.name!r} has no weights and no accumulator of products")
+        rows = np.abs(hardware_layer.weight.astype(object)).reshape(layer.outputs, -1).sum(axis=1)
+        biases = hardware_layer.bias or (0,) * layer.outputs
+        return max(int(row) * largest[0] + abs(bias) for row, bias in zip(rows, biases, strict=True))
+
+    def accumulator_bits(self, hardware_layer: HardwareLayer) -> int:
+        """Width of a signed accumulator that can never overflow."""
+        return self.accumulator_bound(hardware_layer).bit_length() + 1
+
+
+def _largest(grid: Grid) -> int:
+    return max(-grid.low, grid.high)

@@ -1,0 +1,239 @@
+"""Hardware mode in plain Python integers: the definition that every fast execution must equal.
+
+Nothing here is vectorised and nothing is rounded but in `kernels.requantise.requantise_scalar`. Edges hold *codes*, so
+every value is shown to be representable; layers decode them, accumulate and encode. Tensors are flat lists in row-major
+order. It is slow by design (some million multiply-accumulates a second).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from operator import mul
+from typing import TYPE_CHECKING
+
+from emulation.network import (
+    Activate,
+    Add,
+    AveragePool,
+    Concat,
+    Convolution,
+    Input,
+    Layer,
+    Linear,
+    MatMul,
+    MaxPool,
+    Network,
+    Reshape,
+    Transpose,
+    Window,
+)
+from emulation.quantisers import ScaledQuantiser, code_of, integer_of
+from kernels.casts import cast_scalar
+from kernels.requantise import requantise_scalar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from emulation.hardware import HardwareLayer, HardwareNetwork, Requantiser
+
+
+def execute_reference(hardware: HardwareNetwork, sample: Sequence[float]) -> list[int]:
+    """Run one sample, flat in row-major order, through a design.
+
+    Returns:
+        The integers of the output edge, flat; the same as `emulation.execution.execute` gives for that sample.
+    """
+    network = hardware.network
+    codes: dict[str, list[int]] = {}
+    for hardware_layer in hardware.layers:
+        layer = hardware_layer.layer
+        if isinstance(layer.operation, Input):
+            integers = _cast_sample(hardware.input, sample)
+        else:
+            sources = [
+                _decode(codes[name], hardware.edges[edge])
+                for name, edge in zip(layer.inputs, network.input_edges(layer), strict=True)
+            ]
+            integers = _execute_layer(network, hardware_layer, sources)
+        codes[layer.name] = [
+            code_of(integer, hardware_layer.output.format, hardware_layer.output.zero_point) for integer in integers
+        ]
+    return _decode(codes[network.output], hardware.edges[network.edge_of(network.output)])
+
+
+def _cast_sample(quantiser: ScaledQuantiser, sample: Sequence[float]) -> list[int]:
+    grid, unit = quantiser.grid, float(quantiser.unit[0])
+    return [
+        cast_scalar(float(value), unit, low=grid.low, high=grid.high, mantissa_bits=grid.mantissa_bits)
+        for value in sample
+    ]
+
+
+def _decode(codes: Sequence[int], quantiser: ScaledQuantiser) -> list[int]:
+    return [integer_of(code, quantiser.format, quantiser.zero_point) for code in codes]
+
+
+def _execute_layer(network: Network, hardware_layer: HardwareLayer, sources: Sequence[list[int]]) -> list[int]:
+    layer, requantiser = hardware_layer.layer, hardware_layer.requantiser
+    match layer.operation:
+        case Reshape():
+            return sources[0]
+        case Transpose(order=order):
+            return _transpose(sources[0], network.by_name[layer.inputs[0]].shape, order)
+        case MaxPool(window=window):
+            taps = _pooling_taps(network, layer, window)
+            return [max(sources[0][index] for index in tap if index is not None) for tap in taps]
+        case Concat():
+            return _concat(network, hardware_layer, sources)
+    if requantiser is None:
+        raise ValueError(f"layer {layer.name!r} ({layer.kind}) has no requantiser")
+    sums = _accumulate(network, hardware_layer, sources)
+    return [_requantise(requantiser, value, _channel_of(layer, index)) for index, value in enumerate(sums)]
+
+
+def _channel_of(layer: Layer, index: int) -> int:
+    """The channel of the element at a flat index: axis 0, or the last axis of matrix products."""
+    if isinstance(layer.operation, Linear | MatMul):
+        return index % layer.shape[-1]
+    return index // math.prod(layer.shape[1:])
+
+
+def _requantise(requantiser: Requantiser, accumulator: int, channel: int) -> int:
+    multipliers = requantiser.multipliers
+    if accumulator < 0 and requantiser.negative_multipliers is not None:
+        multipliers = requantiser.negative_multipliers
+    return requantise_scalar(
+        accumulator,
+        multipliers[channel % len(multipliers)],
+        shift=requantiser.shift,
+        low=requantiser.low,
+        high=requantiser.high,
+        rounding=requantiser.rounding.value,
+        mantissa_bits=requantiser.mantissa_bits,
+    )
+
+
+def _accumulate(network: Network, hardware_layer: HardwareLayer, sources: Sequence[list[int]]) -> list[int]:
+    layer = hardware_layer.layer
+    match layer.operation:
+        case Convolution():
+            return _convolve(network, hardware_layer, sources[0])
+        case Linear():
+            return _multiply_weights(hardware_layer, sources[0])
+        case MatMul():
+            return _multiply(network, layer, sources[0], sources[1])
+        case AveragePool(window=window):
+            taps = _pooling_taps(network, layer, window)
+            return [sum(sources[0][index] for index in tap if index is not None) for tap in taps]
+        case Add():
+            first, second = hardware_layer.addend_multipliers
+            return [left * first + right * second for left, right in zip(sources[0], sources[1], strict=True)]
+        case Activate():
+            return sources[0]
+    raise ValueError(f"hardware mode does not define {layer.kind} (layer {layer.name!r})")
+
+
+def _window_taps(window: Window, space: tuple[int, ...]) -> Iterator[list[int | None]]:
+    """For each position in order, the flat index in ``space`` under each tap in order, None in the padding."""
+    for position in itertools.product(*(range(size) for size in window.output_space(space))):
+        indices: list[int | None] = []
+        for tap in itertools.product(*(range(size) for size in window.kernel)):
+            index: int | None = 0
+            for axis, size in enumerate(space):
+                place = (
+                    position[axis] * window.stride[axis] - window.padding[axis][0] + tap[axis] * window.dilation[axis]
+                )
+                index = index * size + place if index is not None and 0 <= place < size else None
+            indices.append(index)
+        yield indices
+
+
+def _pooling_taps(network: Network, layer: Layer, window: Window) -> Iterator[list[int | None]]:
+    channels, *space = network.by_name[layer.inputs[0]].shape
+    taps = list(_window_taps(window, tuple(space)))
+    area = math.prod(space)
+    for channel in range(channels):
+        for tap in taps:
+            yield [None if index is None else channel * area + index for index in tap]
+
+
+def _weight_rows(hardware_layer: HardwareLayer) -> list[list[int]]:
+    if hardware_layer.weight is None:
+        raise ValueError(f"layer {hardware_layer.layer.name!r} has no weights")
+    rows = hardware_layer.weight.reshape(hardware_layer.weight.shape[0], -1).tolist()
+    return [[int(value) for value in row] for row in rows]
+
+
+def _convolve(network: Network, hardware_layer: HardwareLayer, source: list[int]) -> list[int]:
+    layer = hardware_layer.layer
+    operation = layer.operation
+    if not isinstance(operation, Convolution):
+        raise TypeError(f"layer {layer.name!r} is no convolution")
+    channels, *space = network.by_name[layer.inputs[0]].shape
+    area, per_group = math.prod(space), channels // operation.groups
+    taps = list(_window_taps(operation.window, tuple(space)))
+    gathered = []  # per group and position: the values under the window, input channel by input channel
+    for group in range(operation.groups):
+        bases = [(group * per_group + channel) * area for channel in range(per_group)]
+        gathered.append(
+            [[0 if index is None else source[base + index] for base in bases for index in tap] for tap in taps]
+        )
+    rows = _weight_rows(hardware_layer)
+    biases = hardware_layer.bias or (0,) * len(rows)
+    outputs_per_group = len(rows) // operation.groups
+    return [
+        sum(map(mul, row, values), bias)
+        for output, (row, bias) in enumerate(zip(rows, biases, strict=True))
+        for values in gathered[output // outputs_per_group]
+    ]
+
+
+def _multiply_weights(hardware_layer: HardwareLayer, source: list[int]) -> list[int]:
+    rows = _weight_rows(hardware_layer)
+    depth = len(rows[0])
+    biases = hardware_layer.bias or (0,) * len(rows)
+    return [
+        sum(map(mul, row, source[start : start + depth]), bias)
+        for start in range(0, len(source), depth)
+        for row, bias in zip(rows, biases, strict=True)
+    ]
+
+
+def _multiply(network: Network, layer: Layer, left: list[int], right: list[int]) -> list[int]:
+    *leading, rows, depth = network.by_name[layer.inputs[0]].shape
+    columns = layer.shape[-1]
+    result = []
+    for matrix in range(math.prod(leading)):
+        first, second = left[matrix * rows * depth :], right[matrix * depth * columns :]
+        for row in range(rows):
+            values = first[row * depth : (row + 1) * depth]
+            result += [sum(map(mul, values, second[column : depth * columns : columns])) for column in range(columns)]
+    return result
+
+
+def _transpose(source: list[int], shape: tuple[int, ...], order: tuple[int, ...]) -> list[int]:
+    strides = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
+    return [
+        source[sum(place * strides[axis] for place, axis in zip(places, order, strict=True))]
+        for places in itertools.product(*(range(shape[axis]) for axis in order))
+    ]
+
+
+def _concat(network: Network, hardware_layer: HardwareLayer, sources: Sequence[list[int]]) -> list[int]:
+    layer = hardware_layer.layer
+    operation = layer.operation
+    if not isinstance(operation, Concat):
+        raise TypeError(f"layer {layer.name!r} is no concatenation")
+    parts = [
+        [_requantise(rule, value, 0) for value in source]
+        for rule, source in zip(hardware_layer.part_requantisers, sources, strict=True)
+    ]
+    outer = math.prod(layer.shape[: operation.axis])
+    sizes = [math.prod(network.by_name[name].shape[operation.axis :]) for name in layer.inputs]
+    return [
+        value
+        for block in range(outer)
+        for part, size in zip(parts, sizes, strict=True)
+        for value in part[block * size : (block + 1) * size]
+    ]

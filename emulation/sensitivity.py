@@ -1,0 +1,153 @@
+"""What a format costs in accuracy, one tensor or one layer at a time.
+
+A *probe* quantises one edge, or emulates one engine exactly, and leaves the rest of the network in float32. Only what
+depends on it is recomputed. Losses are measured against the float network on the same samples.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import torch
+
+from emulation.execution import accumulate
+from emulation.float_execution import Tensors, apply_activation, rerun, run_float, run_layer
+from emulation.hardware import HardwareLayer
+from emulation.lowering import integer_weights
+from emulation.network import Convolution, Layer
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from emulation.calibrated import CalibratedNetwork
+    from emulation.formats import Format
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeProbe:
+    """Quantise one edge for all its readers."""
+
+    edge: str
+    format: Format
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineProbe:
+    """Emulate one engine with weights: its input in ``activation``, its weights in ``weight`` (None: float weights)."""
+
+    layer: str
+    activation: Format
+    weight: Format | None
+
+
+Probe: TypeAlias = EdgeProbe | EngineProbe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Losses:
+    """Accuracy lost against the float network on the same samples.
+
+    Attributes:
+        divergence: mean Kullback-Leibler divergence of the class probabilities from the float network's, nats a sample.
+        cross_entropy_change: mean cross-entropy to the labels minus the float network's, nats a sample.
+        accuracy: share of samples whose largest output is the label.
+        accuracy_change: that share minus the float network's.
+    """
+
+    divergence: float
+    cross_entropy_change: float
+    accuracy: float
+    accuracy_change: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Yardstick:
+    """The float network's answers on some samples, which designs are measured against."""
+
+    log_probabilities: NDArray[np.float64]
+    labels: NDArray[np.int64]
+
+    @property
+    def accuracy(self) -> float:
+        """The float network's own accuracy."""
+        return float(np.mean(self.log_probabilities.argmax(axis=1) == self.labels))
+
+    def losses(self, outputs: NDArray[Any]) -> Losses:
+        """Losses of other outputs on the same samples, shape ``(samples, classes)``, real values."""
+        ours = log_softmax(np.asarray(outputs, dtype=np.float64))
+        theirs = self.log_probabilities
+        rows = np.arange(len(self.labels))
+        accuracy = float(np.mean(ours.argmax(axis=1) == self.labels))
+        return Losses(
+            divergence=float(np.mean(np.sum(np.exp(theirs) * (theirs - ours), axis=1))),
+            cross_entropy_change=float(np.mean(theirs[rows, self.labels] - ours[rows, self.labels])),
+            accuracy=accuracy,
+            accuracy_change=accuracy - self.accuracy,
+        )
+
+
+def yardstick(outputs: NDArray[Any], labels: NDArray[np.int64]) -> Yardstick:
+    """The yardstick made of a float run's outputs, shape ``(samples, classes)``.
+
+    Raises:
+        ValueError: if outputs and labels do not match, or labels are no class numbers.
+    """
+    if outputs.ndim != 2 or len(outputs) != len(labels):
+        raise ValueError(
+            f"outputs of shape {outputs.shape} do not match {len(labels)} labels: (samples, classes) is needed, one "
+            "label a sample"
+        )
+    if labels.min() < 0 or labels.max() >= outputs.shape[1]:
+        raise ValueError(
+            f"labels run from {labels.min()} to {labels.max()}, the network has {outputs.shape[1]} classes"
+        )
+    return Yardstick(log_probabilities=log_softmax(np.asarray(outputs, dtype=np.float64)), labels=labels)
+
+
+def log_softmax(outputs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Logarithms of the softmax along the last axis."""
+    shifted = outputs - outputs.max(axis=-1, keepdims=True)
+    result: NDArray[np.float64] = shifted - np.log(np.sum(np.exp(shifted), axis=-1, keepdims=True))
+    return result
+
+
+class SensitivityBench:
+    """Measures probes on fixed samples; the tensors of the float run are kept, so a probe recomputes only a suffix.
+
+    Probes may be measured from several threads at once.
+    """
+
+    def __init__(self, calibrated: CalibratedNetwork, samples: NDArray[np.float32], labels: NDArray[np.int64]) -> None:
+        self.calibrated = calibrated
+        self.network = calibrated.network
+        self.tensors: Tensors = run_float(self.network, samples)
+        self.yardstick = yardstick(self.tensors[self.network.output].numpy(), labels)
+
+    def measure(self, probe: Probe) -> Losses:
+        """Losses with only this probe quantised."""
+        layer = self.network.by_name[probe.edge if isinstance(probe, EdgeProbe) else probe.layer]
+        changed = self._edge_values(probe) if isinstance(probe, EdgeProbe) else self._engine_values(layer, probe)
+        suffix = tuple(self.network.descendants(layer.name))
+        tensors = rerun({**self.tensors, layer.name: changed}, suffix)
+        return self.yardstick.losses(tensors[self.network.output].numpy())
+
+    def _edge_values(self, probe: EdgeProbe) -> torch.Tensor:
+        quantiser = self.calibrated.edge(probe.edge, probe.format)
+        return torch.from_numpy(quantiser.cast(self.tensors[probe.edge].numpy()).astype(np.float32))
+
+    def _engine_values(self, layer: Layer, probe: EngineProbe) -> torch.Tensor:
+        source = self.calibrated.edge(self.network.input_edges(layer)[0], probe.activation)
+        values = self.tensors[layer.inputs[0]].numpy()
+        if probe.weight is None:
+            return run_layer(layer, [torch.from_numpy(source.cast(values).astype(np.float32))])
+        weights = self.calibrated.weights(layer.name, probe.weight)
+        integers, bias = integer_weights(layer, source, weights)
+        engine = HardwareLayer(layer=layer, weight=integers, bias=bias, output=source, second=weights)
+        sums = accumulate(engine, [source.integers(values)]).astype(np.float64)
+        channel_axis = 1 if isinstance(layer.operation, Convolution) else -1
+        shape = [1] * sums.ndim
+        shape[channel_axis] = -1
+        real = sums * (weights.unit * source.unit[0]).reshape(shape)
+        return apply_activation(layer.activation, torch.from_numpy(real.astype(np.float32)), channel_axis=channel_axis)

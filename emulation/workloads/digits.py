@@ -1,0 +1,41 @@
+"""The three built-in workloads on the digits, and what their shipped float networks reach."""
+
+from pathlib import Path
+
+from emulation.workloads.catalogue import FloatScore, Workload
+from emulation.workloads.digits_data import load_digit_splits
+from emulation.workloads.networks import CLASSES, DeepNetwork, PerceptronNetwork, ResidualNetwork
+
+_FOLDER = Path(__file__).parent
+_IMAGE_SHAPE = (1, 8, 8)
+
+RESIDUAL = Workload(
+    name="digits",
+    description="Convolutional network with a residual block, 7 layers, on handwritten digits of 8 x 8 pixels.",
+    example_shape=_IMAGE_SHAPE,
+    classes=CLASSES,
+    build=ResidualNetwork,
+    load_splits=load_digit_splits,
+    weights=_FOLDER / "digits.safetensors",
+    score=FloatScore(calibration=0, validation=0, test=0, command="python -m emulation.workloads.train digits"),
+)
+DEEP = Workload(
+    name="digits-deep",
+    description="Residual, depthwise-separable and two-branch blocks, 22 layers, on the same digits.",
+    example_shape=_IMAGE_SHAPE,
+    classes=CLASSES,
+    build=DeepNetwork,
+    load_splits=load_digit_splits,
+    weights=_FOLDER / "digits-deep.safetensors",
+    score=FloatScore(calibration=0, validation=0, test=0, command="python -m emulation.workloads.train digits-deep"),
+)
+PERCEPTRON = Workload(
+    name="digits-mlp",
+    description="Fully connected network of 3 layers on the same digits.",
+    example_shape=_IMAGE_SHAPE,
+    classes=CLASSES,
+    build=PerceptronNetwork,
+    load_splits=load_digit_splits,
+    weights=_FOLDER / "digits-mlp.safetensors",
+    score=FloatScore(calibration=0, validation=0, test=0, command="python -m emulation.workloads.train digits-mlp"),
+)

@@ -1,0 +1,104 @@
+"""What a piece of hardware costs, how costs add up, and how much of a device they fill."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hwmodels.devices import RESOURCES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hwmodels.devices import Device
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """Resources and cycles of a piece of hardware, with the estimate's own quality.
+
+    Attributes:
+        luts: six-input LUT sites.
+        bram18s: block RAM in halves of 18 kbit.
+        interval_cycles: cycles between two samples.
+        fill_cycles: cycles from the first input of a sample to its first output.
+        error_band: one standard deviation of `luts`, relative to `luts`.
+        out_of_range: what was extrapolated or assumed, in words; empty if all units lie inside the measured range.
+        sources: families of units (see `hwmodels.units`) the estimate is composed from.
+    """
+
+    luts: int = 0
+    flip_flops: int = 0
+    dsps: int = 0
+    bram18s: int = 0
+    urams: int = 0
+    interval_cycles: int = 0
+    fill_cycles: int = 0
+    error_band: float = 0.0
+    out_of_range: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+
+    @property
+    def brams(self) -> float:
+        """Block RAMs of 36 kbit."""
+        return self.bram18s / 2
+
+    def __add__(self, other: Cost) -> Cost:
+        """Both side by side in a stream: resources add, the slower interval rules, fills add, errors are independent.
+
+        >>> (Cost(luts=3, interval_cycles=9) + Cost(luts=4, interval_cycles=7)).interval_cycles
+        9
+        """
+        luts = self.luts + other.luts
+        spread = math.hypot(self.luts * self.error_band, other.luts * other.error_band)
+        return Cost(
+            luts=luts,
+            flip_flops=self.flip_flops + other.flip_flops,
+            dsps=self.dsps + other.dsps,
+            bram18s=self.bram18s + other.bram18s,
+            urams=self.urams + other.urams,
+            interval_cycles=max(self.interval_cycles, other.interval_cycles),
+            fill_cycles=self.fill_cycles + other.fill_cycles,
+            error_band=spread / luts if luts else 0.0,
+            out_of_range=merge(self.out_of_range, other.out_of_range),
+            sources=merge(self.sources, other.sources),
+        )
+
+    def resource(self, name: str) -> int:
+        """The count of a resource by its name in `hwmodels.devices.RESOURCES`.
+
+        Raises:
+            ValueError: if there is no such resource.
+        """
+        if name not in RESOURCES:
+            raise ValueError(f"a cost has no resource {name!r}: use one of {', '.join(RESOURCES)}")
+        return int(getattr(self, name))
+
+
+def merge(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
+    """Both tuples in order, each entry once."""
+    if first == second or not second:
+        return first
+    return tuple(dict.fromkeys((*first, *second)))
+
+
+def total(costs: Iterable[Cost]) -> Cost:
+    """The sum of any number of costs; the cost of nothing is zero."""
+    return sum(costs, start=Cost())
+
+
+def resource_shares(cost: Cost, device: Device) -> dict[str, float]:
+    """For each resource, used / (available x usable share); infinite if a device has none of what is used."""
+    return {name: _share(cost.resource(name), device.usable(name)) for name in RESOURCES}
+
+
+def utilisation(cost: Cost, device: Device) -> float:
+    """The largest of `resource_shares`: at most 1 if the design fits."""
+    return max(resource_shares(cost, device).values())
+
+
+def _share(used: int, usable: int) -> float:
+    if used == 0:
+        return 0.0
+    return used / usable if usable else math.inf

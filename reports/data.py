@@ -1,0 +1,245 @@
+"""What a report is made of: three data frames and some facts, checked once when they come in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+class Content(Enum):
+    """What a column of a frame holds."""
+
+    TEXT = "text"
+    AMOUNT = "finite numbers of at least 0"
+    LOSS = "finite numbers"
+    FRACTION = "fractions from 0 to 1, or NaN where nothing was measured"
+    POSITION = "whole numbers"
+    OPTIONAL_NUMBER = "numbers, or NaN"
+    FLAG = "True or False"
+
+
+RESOURCES: Final[Mapping[str, str]] = MappingProxyType(
+    {"luts": "LUTs", "flip_flops": "Flip-flops", "dsps": "DSPs", "brams": "BRAM36"}
+)
+"""Columns of resources, and how a reader calls them."""
+
+KINDS: Final = ("front", "uniform", "float")
+
+DESIGN_COLUMNS: Final[Mapping[str, Content]] = MappingProxyType(
+    {
+        "design": Content.TEXT,
+        "kind": Content.TEXT,
+        "name": Content.TEXT,
+        "nondominated": Content.FLAG,
+        "predicted_loss": Content.LOSS,
+        "measured_loss": Content.LOSS,
+        "validation_accuracy": Content.FRACTION,
+        "test_accuracy": Content.FRACTION,
+        "utilisation": Content.AMOUNT,
+        "luts": Content.AMOUNT,
+        "flip_flops": Content.AMOUNT,
+        "dsps": Content.AMOUNT,
+        "brams": Content.AMOUNT,
+        "interval_cycles": Content.AMOUNT,
+        "latency_cycles": Content.AMOUNT,
+        "frames_per_second": Content.AMOUNT,
+        "status": Content.TEXT,
+        "bound": Content.OPTIONAL_NUMBER,
+    }
+)
+"""Columns of `ReportData.designs`, in the order of front.csv."""
+
+LAYER_COLUMNS: Final[Mapping[str, Content]] = MappingProxyType(
+    {
+        "design": Content.TEXT,
+        "layer": Content.TEXT,
+        "position": Content.POSITION,
+        "kind": Content.TEXT,
+        "input_format": Content.TEXT,
+        "weight_format": Content.TEXT,
+        "output_format": Content.TEXT,
+        "pe": Content.AMOUNT,
+        "simd": Content.AMOUNT,
+        "style": Content.TEXT,
+        "luts": Content.AMOUNT,
+        "flip_flops": Content.AMOUNT,
+        "dsps": Content.AMOUNT,
+        "brams": Content.AMOUNT,
+        "interval_cycles": Content.AMOUNT,
+        "loss": Content.LOSS,
+    }
+)
+"""Columns of `ReportData.layers`."""
+
+DEVICE_COLUMNS: Final[Mapping[str, Content]] = MappingProxyType(
+    {"resource": Content.TEXT, "available": Content.AMOUNT, "usable": Content.AMOUNT}
+)
+"""Columns of `ReportData.device`."""
+
+MODELLED: Final = tuple(
+    column for column, content in DESIGN_COLUMNS.items() if content in (Content.AMOUNT, Content.LOSS, Content.FLAG)
+)
+"""What the float network does not have: its cells are ignored."""
+
+
+class ReportDataError(ValueError):
+    """The frames given do not make a report."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ReportData:
+    """All that a report shows. The frames are copied, checked and put into column order; further columns stay.
+
+    Texts may hold any characters: whatever draws them escapes them.
+
+    Args:
+        designs: a row per design with the columns of `DESIGN_COLUMNS`. ``kind`` is "front", "uniform" or "float" (at
+            most one row, whose hardware and loss cells are ignored), losses are in nats per image, accuracies and
+            ``utilisation`` are fractions (utilisation of the usable device, so it may exceed 1), ``brams`` counts
+            blocks of 36 kbit, ``bound`` is the solver's.
+        layers: a row per design and layer with the columns of `LAYER_COLUMNS`; a (design, position) pair occurs once.
+            An empty text says that a layer has no such operand or folding; ``loss`` is the predicted share in nats.
+        device: a row per resource: how much there is, and how much of it a design may use.
+        title: headline of the page.
+        facts: name to text: versions, commit, seeds, data, device, solver, completeness.
+        notes: plain sentences: what is measured, what is modelled.
+
+    Raises:
+        ReportDataError: naming the frame, the column, what was found and what is allowed.
+    """
+
+    designs: pd.DataFrame
+    layers: pd.DataFrame
+    device: pd.DataFrame
+    title: str
+    facts: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        designs = _checked("designs", self.designs, DESIGN_COLUMNS)
+        layers = _checked("layers", self.layers, LAYER_COLUMNS)
+        device = _checked("device", self.device, DEVICE_COLUMNS)
+        _check_designs(designs)
+        _check_layers(layers, designs)
+        _check_device(device)
+        for name, value in (
+            ("designs", designs),
+            ("layers", layers.sort_values(["design", "position"], kind="stable", ignore_index=True)),
+            ("device", device.set_index("resource").loc[list(RESOURCES)].reset_index()),
+            ("facts", MappingProxyType({str(key): str(value) for key, value in self.facts.items()})),
+            ("notes", tuple(self.notes)),
+        ):
+            object.__setattr__(self, name, value)
+
+    @property
+    def float_network(self) -> pd.Series | None:
+        """The row of the float network, or None if the designs hold none."""
+        rows = self.designs[self.designs["kind"] == "float"]
+        return None if rows.empty else rows.iloc[0]
+
+
+def _listed(items: Iterable[object]) -> str:
+    shown = [repr(item) for item in items]
+    return ", ".join(shown[:5]) + (f" and {len(shown) - 5} more" if len(shown) > 5 else "")
+
+
+def _checked(name: str, frame: pd.DataFrame, columns: Mapping[str, Content]) -> pd.DataFrame:
+    missing = [column for column in columns if column not in frame.columns]
+    if missing:
+        raise ReportDataError(
+            f"ReportData.{name} lacks the columns {_listed(missing)}; it has {_listed(frame.columns)}. "
+            f"Needed are {', '.join(columns)}"
+        )
+    repeated = frame.columns[frame.columns.duplicated()]
+    if len(repeated):
+        raise ReportDataError(f"ReportData.{name} has the columns {_listed(repeated)} more than once: keep one of each")
+    ordered = frame[[*columns, *(column for column in frame.columns if column not in columns)]].reset_index(drop=True)
+    is_float = ordered["kind"].eq("float") if name == "designs" else pd.Series(data=False, index=ordered.index)
+    for column, content in columns.items():
+        exempt = is_float if name == "designs" and column in MODELLED else ~is_float & is_float
+        wrong = _wrong(ordered[column], content) & ~exempt
+        if wrong.any():
+            row = wrong.idxmax()
+            which = f" of design {ordered.at[row, 'design']!r}" if "design" in columns and column != "design" else ""
+            raise ReportDataError(
+                f"ReportData.{name} column {column!r}{which} holds {ordered.at[row, column]!r}; "
+                f"allowed are {content.value} ({int(wrong.sum())} of {len(ordered)} rows are wrong)"
+            )
+    return ordered
+
+
+def _wrong(column: pd.Series, content: Content) -> pd.Series:
+    """A mask of the cells that are not what the column promises."""
+    if content is Content.TEXT:
+        return ~column.map(lambda cell: isinstance(cell, str)).astype(bool)
+    if content is Content.FLAG:
+        return ~column.map(lambda cell: isinstance(cell, bool | np.bool_)).astype(bool)
+    numbers = pd.to_numeric(column, errors="coerce").astype(float)
+    unreadable = numbers.isna() & column.notna()
+    match content:
+        case Content.OPTIONAL_NUMBER:
+            return unreadable
+        case Content.FRACTION:
+            return unreadable | (numbers < 0) | (numbers > 1)
+        case Content.AMOUNT:
+            return ~np.isfinite(numbers) | (numbers < 0)
+        case Content.POSITION:
+            return ~np.isfinite(numbers) | (numbers != numbers.round())
+        case _:
+            return ~np.isfinite(numbers)
+
+
+def _check_designs(designs: pd.DataFrame) -> None:
+    twice = designs.loc[designs["design"].duplicated(), "design"]
+    if len(twice):
+        raise ReportDataError(f"ReportData.designs has {_listed(twice)} more than once; give each design its own name")
+    unknown = designs[~designs["kind"].isin(KINDS)]
+    if len(unknown):
+        raise ReportDataError(
+            f"ReportData.designs column 'kind' of design {unknown['design'].iloc[0]!r} holds "
+            f"{unknown['kind'].iloc[0]!r}; allowed are {', '.join(KINDS)}"
+        )
+    counts = designs["kind"].value_counts()
+    if counts.get("float", 0) > 1:
+        raise ReportDataError(f"ReportData.designs has {counts['float']} rows of kind 'float'; allowed is at most one")
+    if not counts.get("front", 0):
+        raise ReportDataError(
+            f"ReportData.designs has no row of kind 'front' among its {len(designs)} rows; "
+            "a report needs at least one design: solve the front first"
+        )
+
+
+def _check_layers(layers: pd.DataFrame, designs: pd.DataFrame) -> None:
+    stray = sorted(set(layers["design"]) - set(designs["design"]))
+    if stray:
+        raise ReportDataError(f"ReportData.layers names designs that ReportData.designs does not have: {_listed(stray)}")
+    bare = sorted(set(designs.loc[designs["kind"] != "float", "design"]) - set(layers["design"]))
+    if bare:
+        raise ReportDataError(f"ReportData.layers has no row for the designs {_listed(bare)}; each needs its layers")
+    twice = layers[layers.duplicated(["design", "position"])]
+    if len(twice):
+        design, position = twice["design"].iloc[0], twice["position"].iloc[0]
+        raise ReportDataError(f"ReportData.layers has position {position} of design {design!r} more than once")
+
+
+def _check_device(device: pd.DataFrame) -> None:
+    given = list(device["resource"])
+    if sorted(given) != sorted(RESOURCES):
+        raise ReportDataError(
+            f"ReportData.device column 'resource' holds {_listed(given)}; needed is one row each of {', '.join(RESOURCES)}"
+        )
+    beyond = device[device["usable"] > device["available"]]
+    if len(beyond):
+        row = beyond.iloc[0]
+        raise ReportDataError(
+            f"ReportData.device offers {row['usable']} usable {row['resource']} of {row['available']} available; "
+            "allowed is at most what is available"
+        )
