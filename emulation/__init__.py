@@ -1,1 +1,59 @@
-"""Placeholder docstring."""
+"""Number formats, trained networks and their exact execution in hardware arithmetic.
+
+The names below are loaded when first used: choosing and printing formats needs neither torch nor Numba.
+
+>>> from emulation import parse
+>>> parse("e4m3fn").width
+8
+
+Networks are read by ``emulation.read_torch.read_torch``, which is not among the names because a module has its name.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from emulation.calibrated import CalibratedNetwork
+    from emulation.catalogue import parse
+    from emulation.execution import execute
+    from emulation.formats import FixedPoint, MiniFloat
+    from emulation.network import Network
+    from emulation.quantisers import Quantiser
+    from emulation.reference import execute_reference
+    from emulation.sensitivity import SensitivityBench
+
+__all__ = [
+    "CalibratedNetwork",
+    "FixedPoint",
+    "MiniFloat",
+    "Network",
+    "Quantiser",
+    "SensitivityBench",
+    "execute",
+    "execute_reference",
+    "parse",
+]
+
+_HOME_OF = {
+    "CalibratedNetwork": "emulation.calibrated",
+    "FixedPoint": "emulation.formats",
+    "MiniFloat": "emulation.formats",
+    "Network": "emulation.network",
+    "Quantiser": "emulation.quantisers",
+    "SensitivityBench": "emulation.sensitivity",
+    "execute": "emulation.execution",
+    "execute_reference": "emulation.reference",
+    "parse": "emulation.catalogue",
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - PEP 562: the type is that of the name
+    if name in _HOME_OF:
+        return getattr(importlib.import_module(_HOME_OF[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it offers {', '.join(__all__)}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

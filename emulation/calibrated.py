@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from emulation.calibration import EdgeRange, fit_sign, scale_edge, scale_weights
-from emulation.lowering import Assignment, lower
+from emulation.hardware import weighted_bound
+from emulation.lowering import Assignment, integer_weights, lower
 from emulation.quantisers import Granularity, Quantiser, Requantisation, ScaledQuantiser, Scaling
 
 if TYPE_CHECKING:
@@ -63,6 +64,18 @@ class CalibratedNetwork:
             quantiser = Quantiser(format=number_format, scaling=self.scalings.weight)
             self._weights[key] = scale_weights(quantiser, self.network.by_name[layer])
         return self._weights[key]
+
+    def accumulator_bits(self, layer: str, activation: Format, weight: Format) -> int:
+        """Width of a signed accumulator of an engine with weights that can never overflow, from its real weights."""
+        target = self.network.by_name[layer]
+        source = self.edge(self.network.input_edges(target)[0], activation)
+        integers, bias = integer_weights(target, source, self.weights(layer, weight))
+        grid = source.grid
+        return weighted_bound(integers, bias, max(-grid.low, grid.high)).bit_length() + 1
+
+    def agree(self, first: tuple[str, Format], second: tuple[str, Format]) -> bool:
+        """Whether two edges in these formats have one unit, so that their integers can be added as they are."""
+        return bool(self.edge(*first).unit[0] == self.edge(*second).unit[0])
 
     def lower(self, formats: Formats) -> HardwareNetwork:
         """The design with these formats in integers.

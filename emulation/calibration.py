@@ -166,7 +166,12 @@ def _check_zero_channels(layer: Layer, zero: NDArray[np.bool_], scaling: Scaling
 
 def _unit(number_format: Format, scaling: Scaling, values: NDArray[Any]) -> float:
     """The real value of one integer step for these values (not all zero)."""
-    grid = grid_of(number_format)
+    grid = grid_of(number_format, scaling.zero_point)
+    if grid.high < 1:
+        raise ValueError(
+            f"{number_format} with zero point {scaling.zero_point} has no number above 0, so no range can be scaled "
+            "to it: use a wider format or a smaller zero point"
+        )
     magnitudes = np.abs(values.reshape(-1)).astype(np.float64)
     largest = float(magnitudes.max())
     rule = scaling.range_rule
@@ -183,7 +188,7 @@ def _least_error_unit(number_format: Format, scaling: Scaling, magnitudes: NDArr
 
     # Magnitudes on a symmetric grid: signed and unsigned formats with one largest integer get one unit, so a join of
     # int8 and uint7 agrees.
-    grid = grid_of(number_format)
+    grid = grid_of(number_format, scaling.zero_point)
     largest = float(magnitudes.max())
     best, best_error = math.nan, math.inf
     previous = math.nan

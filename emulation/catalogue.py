@@ -13,6 +13,7 @@ Well-known names are lines of `CATALOGUE`; every other width follows from the gr
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from dataclasses import dataclass
 from typing import Final
@@ -39,6 +40,23 @@ class Entry:
     name: str
     format: Format
     source: str
+
+    @property
+    def epsilon(self) -> float:
+        """Distance from 1.0 to the next number for minifloats; the (constant) step for fixed point."""
+        if isinstance(self.format, FixedPoint):
+            return math.ldexp(1.0, self.format.unit_exponent)
+        return math.ldexp(1.0, -self.format.mantissa_bits)
+
+    @property
+    def finite_codes(self) -> int:
+        """Codes that mean finite numbers; minus zero counts."""
+        if isinstance(self.format, FixedPoint):
+            return 1 << self.format.width
+        magnitudes = self.format.largest_magnitude_code + 1
+        both_signs = self.format.sign is Sign.SIGNED
+        has_minus_zero = self.format.specials not in (Specials.FNUZ, Specials.P3109)
+        return magnitudes * (2 if both_signs else 1) - (1 if both_signs and not has_minus_zero else 0)
 
 
 def _entry(name: str, exponent_bits: int, mantissa_bits: int, specials: Specials, source: str) -> Entry:

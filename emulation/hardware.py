@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from emulation.quantisers import Grid, Rounding, ScaledQuantiser
+
+SEMANTICS: Final = 1
+"""Version of the numbers; bump when results change, so that stored measurements of another version are not reused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,13 +133,18 @@ class HardwareNetwork:
             return self.network.depth(layer) * largest[0] * largest[1]
         if hardware_layer.weight is None:
             raise ValueError(f"layer {layer.name!r} has no weights and no accumulator of products")
-        rows = np.abs(hardware_layer.weight.astype(object)).reshape(layer.outputs, -1).sum(axis=1)
-        biases = hardware_layer.bias or (0,) * layer.outputs
-        return max(int(row) * largest[0] + abs(bias) for row, bias in zip(rows, biases, strict=True))
+        return weighted_bound(hardware_layer.weight, hardware_layer.bias, largest[0])
 
     def accumulator_bits(self, hardware_layer: HardwareLayer) -> int:
         """Width of a signed accumulator that can never overflow."""
         return self.accumulator_bound(hardware_layer).bit_length() + 1
+
+
+def weighted_bound(weight: NDArray[Any], bias: tuple[int, ...] | None, largest: int) -> int:
+    """``max over outputs of sum |w| * largest + |bias|``; weight ``(outputs, ...)`` holds integers."""
+    rows = np.abs(weight.reshape(weight.shape[0], -1).astype(object)).sum(axis=1)
+    biases = bias or (0,) * len(rows)
+    return max(int(row) * largest + abs(value) for row, value in zip(rows, biases, strict=True))
 
 
 def _largest(grid: Grid) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from emulation.formats import FixedPoint, Format, Subnormals, Zero
+from emulation.formats import FixedPoint, Format, Specials, Subnormals, Zero
 from kernels import rounding as rounding_rules
 from kernels.rounding import INTEGER_GRID
 
@@ -254,6 +254,8 @@ def code_of(integer: int, number_format: Format, zero_point: int = 0) -> int:
     magnitude, mantissa_bits = abs(integer), number_format.mantissa_bits
     binade = max(magnitude.bit_length() - 1 - mantissa_bits, 0)
     exponent = 0 if magnitude < (1 << mantissa_bits) else binade + 1
+    if number_format.subnormals is Subnormals.KEEP_EXPONENT:
+        exponent = binade
     code = (exponent << mantissa_bits) | ((magnitude >> binade) & ((1 << mantissa_bits) - 1))
     negative = integer < 0
     is_finite = code <= number_format.largest_magnitude_code and number_format.magnitude_integer(code) == magnitude
@@ -263,19 +265,26 @@ def code_of(integer: int, number_format: Format, zero_point: int = 0) -> int:
 
 
 def integer_of(code: int, number_format: Format, zero_point: int = 0) -> int:
-    """The integer v that a code means: the inverse of `code_of`.
+    """The integer v that a code means: the inverse of `code_of` (a minus zero, where there is one, means 0).
+
+    Raises:
+        ValueError: if the code is none of the format's, or means infinity or NaN.
 
     >>> from emulation.catalogue import parse
     >>> [integer_of(code, parse("int4")) for code in (13, 7, 8)], integer_of(0b1001, parse("e2m1"))
     ([-3, 7, -8], -1)
     """
+    if not 0 <= code < 1 << number_format.width:
+        raise ValueError(f"code {code} of {number_format} must lie in [0, {(1 << number_format.width) - 1}]")
     if isinstance(number_format, FixedPoint):
         signed = number_format.smallest_integer < 0 and code >> (number_format.width - 1)
         return code - (signed << number_format.width) - zero_point
     magnitude_bits = number_format.exponent_bits + number_format.mantissa_bits
     negative = code >> magnitude_bits
     magnitude_code = code & ((1 << magnitude_bits) - 1)
-    if magnitude_code > number_format.largest_magnitude_code:
+    minus_zero_is_nan = number_format.specials in (Specials.FNUZ, Specials.P3109)
+    is_nan = negative and magnitude_code == 0 and minus_zero_is_nan
+    if is_nan or magnitude_code > number_format.largest_magnitude_code:
         raise ValueError(f"code {code:#x} of {number_format} is not a finite number")
     magnitude = number_format.magnitude_integer(magnitude_code)
     return -magnitude if negative else magnitude

@@ -8,6 +8,7 @@ that layer. What is not in the table of `emulation.torch_operations` is an error
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,7 +37,8 @@ def read_torch(module: torch.nn.Module, example: NDArray[np.float32], *, name: s
         NetworkError: for an operation that cannot be read (named with its module and what to do), for a result that is
             not one tensor, or for weights that are not finite.
     """
-    was_training = module.training
+    _check_one_input(module, name)
+    training_modes = [(part, part.training) for part in module.modules()]
     module.eval()
     try:
         exported = torch.export.export(module, (torch.from_numpy(np.asarray(example[:1])),))
@@ -48,7 +50,8 @@ def read_torch(module: torch.nn.Module, example: NDArray[np.float32], *, name: s
             "or export the part of the module that has none"
         ) from error
     finally:
-        module.train(was_training)
+        for part, training in training_modes:
+            part.training = training
     reading = Reading(name=name)
     _read_placeholders(exported, reading)
     result: Layer | None = None
@@ -64,6 +67,17 @@ def read_torch(module: torch.nn.Module, example: NDArray[np.float32], *, name: s
     needed = _ancestors(reading.layers, result.name)
     layers = tuple(layer for layer in reading.layers.values() if layer.name in needed)
     return Network(name=name, layers=layers, output=result.name)
+
+
+def _check_one_input(module: torch.nn.Module, name: str) -> None:
+    parameters = inspect.signature(module.forward).parameters.values()
+    positional = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
+    needed = [each.name for each in positional if each.default is each.empty]
+    if len(needed) > 1:
+        raise NetworkError(
+            f"network {name!r} takes several input tensors ({', '.join(needed)}): exactly one can be explored, so wrap "
+            "the module in one that takes a single tensor"
+        )
 
 
 def _read_placeholders(exported: torch.export.ExportedProgram, reading: Reading) -> None:

@@ -81,15 +81,20 @@ def memory_cost(words: int, bits: int, *, style: MemoryStyle, device: Device, ac
     """
     if words < 0 or bits < 0:
         raise ValueError(f"a memory needs words and bits of at least 0, got {words} words of {bits} bits")
-    return _memory_cost(words, bits, style, access, device.usable("luts"), device.usable("bram18s"))
+    return packed_memory(words, bits, style, access, memory_budget(device))
+
+
+def memory_budget(device: Device) -> tuple[int, int]:
+    """LUTs and halves of block RAM a design may use, between which `MemoryStyle.AUTO` decides."""
+    return device.usable("luts"), device.usable("bram18s")
 
 
 @lru_cache(maxsize=1 << 16)
-def _memory_cost(
-    words: int, bits: int, style: MemoryStyle, access: Access, usable_luts: int, usable_bram18s: int
-) -> MemoryCost:
+def packed_memory(words: int, bits: int, style: MemoryStyle, access: Access, budget: tuple[int, int]) -> MemoryCost:
+    """The same as `memory_cost`, for a `memory_budget` at hand and without checks."""
     if words == 0 or bits == 0 or (words == 1 and access is Access.READ_ONLY):
         return MemoryCost()
+    usable_luts, usable_bram18s = budget
     luts, bram18s = lut_memory_count(words, bits, access), bram18_count(words, bits)
     luts_win = luts * usable_bram18s <= bram18s * usable_luts
     if style is MemoryStyle.LUTRAM or (style is MemoryStyle.AUTO and luts_win):

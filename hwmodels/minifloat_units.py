@@ -92,8 +92,8 @@ def is_measured(weight: Significand, activation: Significand) -> bool:
 def align_luts(significand_bits: int, largest_shift: int) -> float:
     """LUTs that shift a product by 0 to ``largest_shift`` places; none if nothing shifts.
 
-    Structure: two binary digits of the shift are one four-to-one multiplexer, a LUT a bit; a last odd digit is half a LUT
-    a bit; a stage is only as wide as its number can have grown. Two coefficients are fitted on the measured rows.
+    Structure: two binary digits of the shift are one four-to-one multiplexer, a LUT a bit; a last odd digit is half a
+    LUT a bit; a stage is only as wide as its number can have grown. Two coefficients are fitted on the measured rows.
     """
     if largest_shift == 0:
         return 0.0
@@ -135,7 +135,7 @@ SCALE_ADD_LUTS: Final = 8
 
 @lru_cache(maxsize=1)
 def minifloat_lane_error() -> float:
-    """One standard deviation of the relative error of a lane: block-scaled dots, and each other row left out in turn."""
+    """One standard deviation of a lane's relative error: block-scaled dots, and each other row left out in turn."""
     rows = _accumulate_rows()
     estimates, measured = [], []
     for row in rows:

@@ -1,4 +1,4 @@
-"""Integer units in LUTs: multipliers, adder trees, multiply-accumulate lanes, shifters and the rounding of a requantiser.
+"""Integer units in LUTs: multipliers, adder trees, multiply-accumulate lanes, shifters, requantisers.
 
 Every figure is fitted, at first use, on the committed rows of `hwmodels.rows`, or is a count of the structure that
 those rows confirm. LUTs are real numbers here and are rounded up where a `Cost` is made. An unsigned operand of width W
@@ -11,23 +11,10 @@ import math
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from hwmodels.rows import family_rows, published_fit, relative_least_squares, relative_spread
+from hwmodels.rows import family_rows, published_fit, relative_least_squares
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from hwmodels.rows import UnitRow
-
-FIXED_LANE: Final = "fixed-point lane"
-MINIFLOAT_LANE: Final = "minifloat lane"
-REQUANTISER: Final = "requantiser"
-SHIFTER: Final = "shifter"
-MEMORY: Final = "memory"
-LOGIC: Final = "stream and control logic"
-
-ASSUMED_ERRORS: Final = {MEMORY: 0.10, LOGIC: 0.50}
-"""Not measured: memories are counted by what a primitive holds (their address decoding is left out), stream and control
-logic by its counters, registers and multiplexers. The relative errors are judgements, to be replaced by synthesis."""
 
 
 @lru_cache(maxsize=1 << 14)
@@ -77,12 +64,12 @@ def multiplier_notes(first_bits: int, second_bits: int) -> tuple[str, ...]:
 
 @lru_cache(maxsize=1 << 14)
 def adder_tree(operands: int, bits: int) -> tuple[int, int, int]:
-    """LUTs, register bits after each level, and levels of a binary tree that adds ``operands`` numbers of ``bits`` bits.
+    """LUTs, register bits after all levels, and levels of a tree that adds ``operands`` numbers of ``bits`` bits.
 
     An adder of two W-bit numbers takes W LUTs (measured for 8, 16 and 32 bits) and makes W + 1 bits.
 
     >>> adder_tree(8, 16)
-    (116, 121, 3)
+    (116, 123, 3)
     """
     luts = registers = levels = 0
     while operands > 1:
@@ -101,8 +88,8 @@ def lane_correction() -> float:
 
     Least squares over the measured multiply-accumulates and dot products.
     """
-    rows = _fixed_lane_rows()
-    known = [_fixed_lane_luts(row, 0.0) for row in rows]
+    rows = fixed_lane_rows()
+    known = [_uncorrected_lane_luts(row) for row in rows]
     wholes = [row.luts for row in rows]
     rest = [whole - estimate for whole, estimate in zip(wholes, known, strict=True)]
     return relative_least_squares([[_lanes(row)] for row in rows], rest, wholes=wholes)[0]
@@ -121,7 +108,7 @@ def requantiser_round_luts_per_bit() -> float:
 
 
 SATURATE_LUTS_PER_BIT: Final = 0.5
-"""Choosing the value or a bound needs three inputs a bit, two of them shared: two bits in one dual-output LUT (UG474)."""
+"""Choosing the value or a bound takes three inputs a bit, two of them shared: two bits in a dual-output LUT (UG474)."""
 
 
 def requantiser_luts(accumulator_bits: int, multiplier_bits: int, output_bits: int) -> float:
@@ -131,6 +118,17 @@ def requantiser_luts(accumulator_bits: int, multiplier_bits: int, output_bits: i
         + requantiser_round_luts_per_bit() * accumulator_bits
         + SATURATE_LUTS_PER_BIT * output_bits
     )
+
+
+def requantiser_notes(accumulator_bits: int, multiplier_bits: int) -> tuple[str, ...]:
+    """What is extrapolated in `requantiser_luts` for these widths, in words; empty inside the measured range."""
+    rows = family_rows("requantiser")
+    widest = max(row["accumulator"] for row in rows), max(row["multiplier"] for row in rows)
+    inside = accumulator_bits <= widest[0] and multiplier_bits <= widest[1]
+    if inside and min(accumulator_bits, multiplier_bits) >= published_fit("multiplier by parity").lowest_bits:
+        return ()
+    measured = f"outside the measured 3 to {widest[0]} by 3 to {widest[1]} bits"
+    return (f"requantiser {accumulator_bits}x{multiplier_bits}: {measured}",)
 
 
 def shifter_luts(bits: int, amount_bits: int) -> float:
@@ -146,42 +144,20 @@ def _shifter_factor() -> float:
     return relative_least_squares(features, measured, wholes=measured)[0]
 
 
-def fixed_lane_luts(row: UnitRow) -> float:
-    """The composed estimate of a measured multiply-accumulate or dot product."""
-    return _fixed_lane_luts(row, lane_correction())
-
-
-@lru_cache(maxsize=16)
-def family_error(family: str) -> float:
-    """One standard deviation of a family's relative error: against its rows, or assumed where there are none."""
-    if family in ASSUMED_ERRORS:
-        return ASSUMED_ERRORS[family]
-    if family == FIXED_LANE:
-        return _spread((fixed_lane_luts(row), row.luts) for row in _fixed_lane_rows())
-    if family == REQUANTISER:
-        return _spread(
-            (requantiser_luts(row["accumulator"], row["multiplier"], row["output"]), row.luts)
-            for row in family_rows("requantiser")
-        )
-    if family == SHIFTER:
-        return _spread((shifter_luts(row["width"], row["amount_bits"]), row.luts) for row in family_rows("shifter"))
-    raise ValueError(f"no error is known for units of family {family!r}")
-
-
-def _spread(pairs: Iterable[tuple[float, float]]) -> float:
-    estimates, measured = zip(*pairs, strict=True)
-    return relative_spread(estimates, measured)
-
-
-def _fixed_lane_rows() -> tuple[UnitRow, ...]:
+def fixed_lane_rows() -> tuple[UnitRow, ...]:
+    """The measured multiply-accumulates (one lane) and dot products (several)."""
     return family_rows("multiply-accumulate") + family_rows("dot product")
+
+
+def fixed_lane_luts(row: UnitRow) -> float:
+    """The composed estimate of one of `fixed_lane_rows`: multipliers, tree, accumulator."""
+    return _uncorrected_lane_luts(row) + _lanes(row) * lane_correction()
 
 
 def _lanes(row: UnitRow) -> int:
     return row.parameters.get("lanes", 1)
 
 
-def _fixed_lane_luts(row: UnitRow, correction: float) -> float:
+def _uncorrected_lane_luts(row: UnitRow) -> float:
     tree, _, _ = adder_tree(_lanes(row), row["a"] + row["b"])
-    lanes = _lanes(row) * (multiplier_luts(row["a"], row["b"]) + correction)
-    return lanes + tree + row.parameters.get("accumulator", 0)
+    return _lanes(row) * multiplier_luts(row["a"], row["b"]) + tree + row.parameters.get("accumulator", 0)

@@ -41,7 +41,7 @@ def cast_scalar(value: float, unit: float, *, low: int, high: int, mantissa_bits
     return round(math.ldexp(quotient, -spacing)) << spacing
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _cast_loop(
     values: NDArray[Any], units: NDArray[np.float64], low: float, high: float, mantissa_bits: int, result: NDArray[Any]
 ) -> None:
@@ -74,7 +74,7 @@ def cast_to_grid(
         mantissa_bits: `INTEGER_GRID`, or the mantissa bits of a minifloat with gradual underflow.
 
     Raises:
-        ValueError: if a value is NaN, or the integer grid is wider than 53 bits.
+        ValueError: if a value is NaN, the integer grid is wider than 53 bits, or the units do not fit the values.
     """
     if mantissa_bits == INTEGER_GRID and max(-low, high) > 1 << 53:
         raise ValueError(
@@ -84,7 +84,13 @@ def cast_to_grid(
         raise ValueError(
             f"{int(np.isnan(values).sum())} of {values.size} values are NaN: a format here has no code for NaN"
         )
-    table = np.ascontiguousarray(values).reshape(values.shape[0] if values.ndim else 1, -1)
+    rows = values.shape[0] if values.ndim else 1
+    if units.size not in (1, rows) or not np.all(units > 0):
+        raise ValueError(
+            f"{units.size} units from {units.min(initial=np.inf)} to {units.max(initial=-np.inf)} for values of shape "
+            f"{values.shape}: one unit, or one per entry of axis 0, is needed, each above 0"
+        )
+    table = np.ascontiguousarray(values).reshape(rows, values.size // max(rows, 1))
     result = np.empty(table.shape, dtype=np.float64)
     _cast_loop(table, np.atleast_1d(units), float(low), float(high), mantissa_bits, result)
     return result.reshape(values.shape)

@@ -25,6 +25,11 @@ def _largest(values: NDArray[Any]) -> int:
     return max(int(values.max()), -int(values.min())) if values.size else 0
 
 
+def _magnitudes(values: NDArray[Any]) -> NDArray[np.float64]:
+    """Absolute values in float64: in a narrow integer type the magnitude of the least number would wrap."""
+    return np.abs(values.astype(np.float64))
+
+
 def sum_bound(left: NDArray[Any], right: NDArray[Any]) -> int:
     """A proven upper bound of ``|left @ right|`` and of all its partial sums.
 
@@ -33,7 +38,7 @@ def sum_bound(left: NDArray[Any], right: NDArray[Any]) -> int:
     if right.dtype == object:
         return _largest(left) * int(left.shape[-1]) * _largest(right)
     # A float64 sum of absolute integers may round; the relative excess of 2**-20 covers every length below 2**32.
-    columns = np.abs(right).sum(axis=-2, dtype=np.float64)
+    columns = _magnitudes(right).sum(axis=-2)
     return _largest(left) * math.ceil(float(columns.max()) * (1 + 2.0**-20)) if columns.size else 0
 
 
@@ -122,7 +127,13 @@ def windows(
     """
     axes = len(kernel)
     if any(before or after for before, after in padding):
-        tensor = np.pad(tensor, ((0, 0), (0, 0), *padding), constant_values=fill)
+        # Not np.pad: it would put 64-bit NumPy scalars among Python integers, whose sums then overflow.
+        sizes = tensor.shape[2:]
+        space = tuple(before + size + after for (before, after), size in zip(padding, sizes, strict=True))
+        inside = tuple(slice(before, before + size) for (before, _), size in zip(padding, sizes, strict=True))
+        padded = np.full((*tensor.shape[:2], *space), fill, dtype=tensor.dtype)
+        padded[(slice(None), slice(None), *inside)] = tensor
+        tensor = padded
     spans = tuple(step * (taps - 1) + 1 for taps, step in zip(kernel, dilation, strict=True))
     view = np.lib.stride_tricks.sliding_window_view(tensor, spans, axis=tuple(range(2, 2 + axes)))
     steps = tuple(slice(None, None, step) for step in stride)
@@ -172,6 +183,6 @@ def _narrowest(tensor: NDArray[Any], weight: NDArray[Any]) -> NDArray[Any]:
     """The tensor in the dtype its product will run in, so that im2col copies as few bytes as possible."""
     if object in (tensor.dtype, weight.dtype):
         return tensor
-    rows = np.abs(weight.reshape(weight.shape[0], -1)).sum(axis=1, dtype=np.float64)
+    rows = _magnitudes(weight).reshape(weight.shape[0], -1).sum(axis=1)
     small = _largest(tensor) * float(rows.max()) * (1 + 2.0**-20) < _FLOAT32_BOUND
     return tensor.astype(np.float32 if small else np.float64) if _largest(tensor) < _FLOAT64_BOUND else tensor

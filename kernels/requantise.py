@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _SAFE_BITS: Final = 62
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _round_shift_int64(numerator: int, shift: int, rounding: int) -> int:
     if shift == 0:
         return numerator
@@ -38,7 +38,7 @@ def _round_shift_int64(numerator: int, shift: int, rounding: int) -> int:
     return floor + 1
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _requantise_int64(
     accumulators: NDArray[np.int64],
     multipliers: NDArray[np.int64],

@@ -55,7 +55,8 @@ def round_to_float_grid(numerator: int, shift: int, mantissa_bits: int, rounding
 
     This is the grid of a minifloat with gradual underflow, counted in its smallest subnormal: the spacing is 1 up to
     ``2**(mantissa_bits + 1)`` and doubles with every binade above (one rounding; a carry into the next binade is right
-    by itself). HALF_UP and FLOOR look at the signed value, as for integers.
+    by itself). HALF_UP and FLOOR look at the signed value, as for integers. HALF_EVEN counts spacings of the binade the
+    number lies in, so without mantissa bits a tie goes to the larger power of two (1.5 spacings round to 2).
 
     >>> [round_to_float_grid(n, 0, 1, HALF_EVEN) for n in (3, 5, 7, 9, 11)]
     [3, 4, 8, 8, 12]

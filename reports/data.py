@@ -162,15 +162,15 @@ def _checked(name: str, frame: pd.DataFrame, columns: Mapping[str, Content]) -> 
     if len(repeated):
         raise ReportDataError(f"ReportData.{name} has the columns {_listed(repeated)} more than once: keep one of each")
     ordered = frame[[*columns, *(column for column in frame.columns if column not in columns)]].reset_index(drop=True)
-    is_float = ordered["kind"].eq("float") if name == "designs" else pd.Series(data=False, index=ordered.index)
     for column, content in columns.items():
-        exempt = is_float if name == "designs" and column in MODELLED else ~is_float & is_float
-        wrong = _wrong(ordered[column], content) & ~exempt
+        wrong = _wrong(ordered[column], content)
+        if name == "designs" and column in MODELLED:
+            wrong &= ordered["kind"] != "float"
         if wrong.any():
-            row = wrong.idxmax()
-            which = f" of design {ordered.at[row, 'design']!r}" if "design" in columns and column != "design" else ""
+            row = ordered[wrong].iloc[0]
+            which = f" of design {row['design']!r}" if "design" in columns and column != "design" else ""
             raise ReportDataError(
-                f"ReportData.{name} column {column!r}{which} holds {ordered.at[row, column]!r}; "
+                f"ReportData.{name} column {column!r}{which} holds {row[column]!r}; "
                 f"allowed are {content.value} ({int(wrong.sum())} of {len(ordered)} rows are wrong)"
             )
     return ordered
@@ -190,11 +190,11 @@ def _wrong(column: pd.Series, content: Content) -> pd.Series:
         case Content.FRACTION:
             return unreadable | (numbers < 0) | (numbers > 1)
         case Content.AMOUNT:
-            return ~np.isfinite(numbers) | (numbers < 0)
+            return ~numbers.between(0, np.inf, inclusive="left")
         case Content.POSITION:
-            return ~np.isfinite(numbers) | (numbers != numbers.round())
+            return numbers.isna() | (numbers % 1 != 0)
         case _:
-            return ~np.isfinite(numbers)
+            return ~numbers.between(-np.inf, np.inf, inclusive="neither")
 
 
 def _check_designs(designs: pd.DataFrame) -> None:
@@ -220,7 +220,9 @@ def _check_designs(designs: pd.DataFrame) -> None:
 def _check_layers(layers: pd.DataFrame, designs: pd.DataFrame) -> None:
     stray = sorted(set(layers["design"]) - set(designs["design"]))
     if stray:
-        raise ReportDataError(f"ReportData.layers names designs that ReportData.designs does not have: {_listed(stray)}")
+        raise ReportDataError(
+            f"ReportData.layers names designs that ReportData.designs does not have: {_listed(stray)}"
+        )
     bare = sorted(set(designs.loc[designs["kind"] != "float", "design"]) - set(layers["design"]))
     if bare:
         raise ReportDataError(f"ReportData.layers has no row for the designs {_listed(bare)}; each needs its layers")
@@ -234,7 +236,8 @@ def _check_device(device: pd.DataFrame) -> None:
     given = list(device["resource"])
     if sorted(given) != sorted(RESOURCES):
         raise ReportDataError(
-            f"ReportData.device column 'resource' holds {_listed(given)}; needed is one row each of {', '.join(RESOURCES)}"
+            f"ReportData.device column 'resource' holds {_listed(given)}; "
+            f"needed is one row each of {', '.join(RESOURCES)}"
         )
     beyond = device[device["usable"] > device["available"]]
     if len(beyond):

@@ -1,4 +1,4 @@
-"""What the pictures show, apart from how they are drawn: both back ends (Altair and Matplotlib) start from these frames.
+"""What the pictures show, apart from how they are drawn: Altair and Matplotlib both start from these frames.
 
 Every function takes the checked `ReportData` and returns new frames or plain values.
 """
@@ -22,6 +22,11 @@ LOGARITHMIC_RATIO: Final = 8.0
 
 ACCURACY_MARGIN: Final = 0.01
 """The design shown first may lose this much validation accuracy: one percentage point."""
+
+UNKNOWN: Final = "\N{EN DASH}"
+"""What a cell shows for a number that was not measured."""
+
+TIMES: Final = "\N{MULTIPLICATION SIGN}"
 
 FRONT: Final = "on the front"
 DOMINATED: Final = "dominated when measured"
@@ -49,7 +54,7 @@ def design_frame(data: ReportData) -> pd.DataFrame:
     frame["utilisation_percent"] = 100 * frame["utilisation"]
     frame["accuracy_percent"] = 100 * frame["validation_accuracy"]
     frame["drawn_interval"] = frame["interval_cycles"].clip(lower=1)
-    frame["label"] = frame["design"] + ": " + frame["name"]
+    frame["label"] = frame["design"] + " \N{MIDDLE DOT} " + frame["name"]
     frame["summary"] = frame.apply(_summary, axis=1)
     order = frame["group"].map({group: rank for rank, group in enumerate(GROUPS)})
     return frame.iloc[np.lexsort((frame["utilisation"], frame["measured_loss"], order))].reset_index(drop=True)
@@ -59,14 +64,14 @@ def layer_frame(data: ReportData) -> pd.DataFrame:
     """Every layer of every design but the float network, in order.
 
     Returns:
-        The columns of ``data.layers`` and ``label`` (a name short enough for an axis), ``folding`` ("pe × simd", empty
+        The columns of ``data.layers`` and ``label`` (a name short enough for an axis), ``folding`` ("pe x simd", empty
         if the layer has none) and ``drawn_loss`` (at least 0).
     """
     shown = data.designs.loc[data.designs["kind"] != "float", "design"]
     frame = data.layers[data.layers["design"].isin(shown)].copy()
     frame["label"] = frame["layer"].map(shortened)
     frame["folding"] = [
-        f"{pe:.0f} × {simd:.0f}" if pe and simd else ""
+        f"{pe:.0f} {TIMES} {simd:.0f}" if pe and simd else ""
         for pe, simd in zip(frame["pe"].astype(float), frame["simd"].astype(float), strict=True)
     ]
     frame["drawn_loss"] = frame["loss"].astype(float).clip(lower=0)
@@ -88,10 +93,17 @@ def usage_frame(data: ReportData) -> pd.DataFrame:
         share = frame["used"].to_numpy(float) / frame["usable"].to_numpy(float)
     frame["share"] = np.where(frame["used"].eq(0), 0.0, share)
     frame["text"] = [
-        f"{amount(used)} of {amount(usable)}" + (f" ({share:.0%})" if np.isfinite(share) else "")
+        f"{amount(used)} of {amount(usable)}" + (f" ({100 * share:.0f} %)" if np.isfinite(share) else "")
         for used, usable, share in zip(frame["used"], frame["usable"], frame["share"], strict=True)
     ]
     return frame
+
+
+def front_designs(data: ReportData) -> pd.DataFrame:
+    """The nondominated designs of `design_frame`, best measured loss first; all solved designs if none is marked."""
+    designs = design_frame(data)
+    front = designs[designs["group"] == FRONT]
+    return front if len(front) else designs[designs["group"] == DOMINATED]
 
 
 def initial_design(data: ReportData) -> str:
@@ -100,16 +112,14 @@ def initial_design(data: ReportData) -> str:
     That is the lowest utilisation among the designs within `ACCURACY_MARGIN` of the float network's validation accuracy
     (of the best design's, if the float network's is not known); without accuracies, the lowest measured loss.
     """
-    designs = design_frame(data)
-    candidates = designs[designs["group"] == FRONT]
-    if candidates.empty:
-        candidates = designs[designs["group"] == DOMINATED]
+    candidates = front_designs(data)
     reference = float_accuracy(data)
     if np.isnan(reference):
         reference = float(candidates["validation_accuracy"].max())
     accurate = candidates[candidates["validation_accuracy"] >= reference - ACCURACY_MARGIN]
-    best = candidates["measured_loss"].idxmin() if accurate.empty else accurate["utilisation"].idxmin()
-    return str(designs.at[best, "design"])
+    order = ["measured_loss"] if accurate.empty else ["utilisation", "measured_loss"]
+    ordered = (candidates if accurate.empty else accurate).sort_values(order, kind="stable")
+    return str(ordered["design"].iloc[0])
 
 
 def float_accuracy(data: ReportData) -> float:
@@ -124,7 +134,9 @@ def rank_correlation(data: ReportData) -> float:
     if len(front) < 3:
         return float("nan")
     predicted, measured = (front[column].astype(float).rank() for column in ("predicted_loss", "measured_loss"))
-    return float(predicted.corr(measured)) if predicted.nunique() > 1 and measured.nunique() > 1 else float("nan")
+    if min(np.ptp(predicted), np.ptp(measured)) == 0:  # all equal: there is no order to compare
+        return float("nan")
+    return float(predicted.corr(measured))
 
 
 def distinct_assignments(data: ReportData) -> int:
@@ -135,10 +147,9 @@ def distinct_assignments(data: ReportData) -> int:
     return len({tuple(rows[formats].itertuples(index=False, name=None)) for _, rows in chosen.groupby("design")})
 
 
-def formats_used(data: ReportData) -> list[str]:
-    """All formats of all designs by name, without the empty one."""
-    columns = data.layers[["input_format", "weight_format", "output_format"]]
-    return sorted(set(columns.to_numpy().ravel()) - {""})
+def formats_in(layers: pd.DataFrame) -> list[str]:
+    """All formats that a frame of layers names, without the empty one."""
+    return sorted(set(layers[["input_format", "weight_format", "output_format"]].to_numpy().ravel()) - {""})
 
 
 def is_logarithmic(values: pd.Series) -> bool:
@@ -162,17 +173,20 @@ def log_limits(*columns: pd.Series) -> tuple[float, float]:
 def note_on_floor(designs: pd.DataFrame) -> str:
     """A sentence about losses drawn at the floor, or an empty text if there are none."""
     floored = int(((designs["measured_loss"] < LOSS_FLOOR) | (designs["predicted_loss"] < LOSS_FLOOR)).sum())
-    return f"Losses below {LOSS_FLOOR:g} nats are drawn at {LOSS_FLOOR:g} ({floored} designs)." if floored else ""
+    if not floored:
+        return ""
+    designs_text = "1 design" if floored == 1 else f"{floored} designs"
+    return f"Losses below {LOSS_FLOOR:g} nats are drawn at {LOSS_FLOOR:g} ({designs_text})."
 
 
 def amount(number: float) -> str:
     """A count as people write it; half blocks of RAM keep their half.
 
     >>> amount(12345.0), amount(17.5), amount(float("nan"))
-    ('12,345', '17.5', '–')
+    ('12,345', '17.5', '\N{EN DASH}')
     """
     if np.isnan(number):
-        return "–"
+        return UNKNOWN
     return f"{number:,.0f}" if float(number).is_integer() or number >= 1000 else f"{number:,.1f}"
 
 
@@ -180,30 +194,30 @@ def percentage(fraction: float) -> str:
     """A fraction as a percentage with one decimal.
 
     >>> percentage(0.9725), percentage(float("nan"))
-    ('97.2 %', '–')
+    ('97.2 %', '\N{EN DASH}')
     """
-    return "–" if np.isnan(fraction) else f"{100 * fraction:.1f} %"
+    return UNKNOWN if np.isnan(fraction) else f"{100 * fraction:.1f} %"
 
 
 def small(number: float) -> str:
     """A loss with three significant digits.
 
     >>> small(0.0123456), small(2.5e-7), small(float("nan"))
-    ('0.0123', '2.5e-07', '–')
+    ('0.0123', '2.5e-7', '\N{EN DASH}')
     """
-    return "–" if np.isnan(number) else f"{number:.3g}"
+    return UNKNOWN if np.isnan(number) else f"{number:.3g}".replace("e-0", "e-").replace("e+0", "e")
 
 
 def shortened(text: str, limit: int = 24) -> str:
     """A text of at most ``limit`` characters, its middle left out: both ends tell layers of deep networks apart.
 
     >>> shortened("features.denseblock1.denselayer12.conv1")
-    'features.de…er12.conv1'
+    'features.de\N{HORIZONTAL ELLIPSIS}yer12.conv1'
     """
     if len(text) <= limit:
         return text
     keep = (limit - 1) // 2
-    return f"{text[:keep]}…{text[len(text) - keep :]}"
+    return f"{text[:keep]}\N{HORIZONTAL ELLIPSIS}{text[len(text) - keep :]}"
 
 
 def _summary(row: pd.Series) -> str:
@@ -218,7 +232,7 @@ def _summary(row: pd.Series) -> str:
         ("", f"{amount(row['frames_per_second'])} frames/s"),
         ("solver", row["status"]),
     ]
-    return "  ·  ".join(f"{what} {text}".strip() for what, text in parts if text not in ("", "–"))
+    return "  ·  ".join(f"{what} {text}".strip() for what, text in parts if text not in ("", UNKNOWN))
 
 
 Formatter = Callable[[float], str]

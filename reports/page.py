@@ -5,17 +5,19 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 import re
+from functools import cache
 from html import escape
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from reports import palette
-from reports.data import ReportData
 from reports.files import replaced_atomically
 from reports.frames import (
     DOMINATED,
     FRONT,
+    UNKNOWN,
     amount,
     design_frame,
     distinct_assignments,
@@ -31,6 +33,8 @@ from reports.template import PAGE, SCRIPT, STYLE
 if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
+
+    from reports.data import ReportData
 
 _LIVE_URL: Final = re.compile(r"https?://(?!www\.w3\.org/|vega\.github\.io/schema/)[^\s\"'`()\\]+")
 """Addresses that a browser could be sent to; what remains are names of XML namespaces and schemas."""
@@ -69,7 +73,7 @@ def render(data: ReportData) -> str:
     specification = charts.specification(data)
     tables = {name: _columnar(records) for name, records in specification["datasets"].items()}
     specification["datasets"] = {}
-    content = {"specification": specification, "tables": tables, "signal": f"{charts.SELECTION}_design"}
+    content = {"specification": specification, "tables": tables, "signal": charts.SELECTION}
     bundle = _bundle(_extra("altair").SCHEMA_VERSION)
     floor = note_on_floor(design_frame(data))
     notes = [*data.notes, *([floor] if floor else [])]
@@ -79,7 +83,7 @@ def render(data: ReportData) -> str:
         style=STYLE,
         tiles=_tiles(data),
         legend=_legend(),
-        table_text="Choose a design’s name to see it in the charts above. Losses are KL divergences in nats per image.",
+        table_text="Choose a design's name to see it in the charts above. Losses are KL divergences in nats per image.",
         designs=designs_table(data),
         facts=facts_table(data.facts),
         notes=f'<ul class="notes">{"".join(f"<li>{escape(note)}</li>" for note in notes)}</ul>' if notes else "",
@@ -112,6 +116,7 @@ def _extra(module: str) -> ModuleType:
         ) from error
 
 
+@cache  # the same half a second's work for every page
 def _bundle(schema_version: str) -> str:
     """Vega-Embed and what it needs, for Vega-Lite's ``schema_version`` ("v6.4.1"), without addresses to go to."""
     release = ".".join(schema_version.lstrip("v").split(".")[:2])
@@ -140,7 +145,7 @@ def _tiles(data: ReportData) -> str:
     designs = design_frame(data)
     front = designs[designs["group"] == FRONT]
     solved = len(front) + int((designs["group"] == DOMINATED).sum())
-    chosen = designs.set_index("design").loc[initial_design(data)]
+    chosen = designs[designs["design"] == initial_design(data)].iloc[0]
     tiles = [
         _tile(amount(len(front)), f"designs nondominated by measured loss, of {solved} solved"),
         _tile(amount(distinct_assignments(data)), "distinct assignments of formats to layers among them"),
@@ -149,15 +154,12 @@ def _tiles(data: ReportData) -> str:
     if network is not None:
         test = percentage(float(network["test_accuracy"]))
         tiles.append(_tile(percentage(float_accuracy(data)), f"validation accuracy in float32 (test {test})"))
-    tiles.append(
-        _tile(
-            percentage(float(chosen["utilisation"])),
-            f"of the usable device for {chosen.name}, with {percentage(float(chosen['validation_accuracy']))} validation "
-            f"accuracy and {amount(float(chosen['frames_per_second']))} frames/s",
-        )
-    )
+    accuracy, speed = percentage(chosen["validation_accuracy"]), amount(chosen["frames_per_second"])
+    about = f"of the usable device for {chosen['design']}, with {accuracy} validation accuracy and {speed} frames/s"
+    tiles.append(_tile(percentage(chosen["utilisation"]), about))
     correlation = rank_correlation(data)
-    tiles.append(_tile("–" if correlation != correlation else f"{correlation:.3f}", "rank correlation (Spearman) of predicted and measured loss"))  # noqa: PLR0124, E501
+    shown = UNKNOWN if math.isnan(correlation) else f"{correlation:.3f}"
+    tiles.append(_tile(shown, "rank correlation (Spearman) of predicted and measured loss"))
     return "".join(tiles)
 
 

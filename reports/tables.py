@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from reports.files import replaced_atomically
-from reports.frames import DOMINATED, FRONT, UNIFORM, Formatter, amount, design_frame, percentage, small
+from reports.frames import DOMINATED, FRONT, UNIFORM, UNKNOWN, Formatter, amount, design_frame, percentage, small
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,7 +48,7 @@ BOUND: Final = Column(field="bound", heading="Bound", unit="solver's", text=smal
 HEADINGS: Final = {
     FRONT: "Front: nondominated by measured loss",
     DOMINATED: "Solved as front designs, dominated when measured",
-    UNIFORM: "Uniform designs: one format for every layer",
+    UNIFORM: "Uniform designs: the same formats in every layer",
 }
 
 
@@ -85,7 +85,9 @@ def designs_table(data: ReportData) -> str:
 
 def facts_table(facts: Mapping[str, str]) -> str:
     """Names and texts as an HTML table of two columns."""
-    rows = "".join(f'<tr><th scope="row">{escape(name)}</th><td>{escape(text)}</td></tr>' for name, text in facts.items())
+    rows = "".join(
+        f'<tr><th scope="row">{escape(name)}</th><td>{escape(text)}</td></tr>' for name, text in facts.items()
+    )
     return f'<table class="facts"><tbody>{rows}</tbody></table>'
 
 
@@ -101,7 +103,9 @@ def _body(heading: str, rows: str) -> str:
 
 def _row(row: pd.Series) -> str:
     design, link = escape(row["design"]), escape(quote(row["design"], safe=""))
-    numbers = "".join(f'<td class="number">{escape(column.text(row[column.field]))}</td>' for column in (*COLUMNS, BOUND))
+    numbers = "".join(
+        f'<td class="number">{escape(column.text(row[column.field]))}</td>' for column in (*COLUMNS, BOUND)
+    )
     return (
         f'<tr data-design="{design}"><th scope="row"><a href="#{link}">{design}</a></th><td>{escape(row["name"])}</td>'
         f"{numbers}<td>{escape(row['status'])}</td></tr>"
@@ -111,7 +115,7 @@ def _row(row: pd.Series) -> str:
 def _float_row(row: pd.Series) -> str:
     known = ("validation_accuracy", "test_accuracy")
     numbers = "".join(
-        f'<td class="number">{escape(column.text(float(row[column.field]))) if column.field in known else "–"}</td>'
+        f'<td class="number">{escape(column.text(float(row[column.field]))) if column.field in known else UNKNOWN}</td>'
         for column in (*COLUMNS, BOUND)
     )
     return f'<tr><th scope="row">{escape(row["design"])}</th><td>{escape(row["name"])}</td>{numbers}<td></td></tr>'

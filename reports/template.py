@@ -24,14 +24,16 @@ a { color: var(--link); }
 #charts { width: 100%; }
 #charts svg { max-width: 100%; height: auto; }
 .legend { display: flex; flex-wrap: wrap; gap: 6px 26px; margin: 10px 0 0; color: var(--muted); font-size: 13px; }
-.legend i { display: inline-block; width: 20px; height: 14px; border-radius: 3px; vertical-align: -2px; margin-right: 2px; }
+.legend i { display: inline-block; width: 20px; height: 14px; border-radius: 3px; vertical-align: -2px;
+  margin-right: 2px; }
 .scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-size: 12.5px; line-height: 1.35; }
-th, td { text-align: left; padding: 4px 9px; border-bottom: 1px solid var(--rule); vertical-align: baseline; }
+table { border-collapse: collapse; font-size: 12px; line-height: 1.35; }
+th, td { text-align: left; padding: 4px 7px; border-bottom: 1px solid var(--rule); vertical-align: baseline; }
 th { font-weight: 600; }
 thead th { vertical-align: bottom; font-size: 12px; }
 thead small { display: block; color: var(--muted); font-weight: 400; }
 .designs { width: 100%; }
+.designs td:nth-child(2) { min-width: 16ch; }
 .designs .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .designs thead .number { white-space: normal; }
 .designs tr.group th { padding-top: 16px; color: var(--muted); font-weight: 600; }
@@ -45,7 +47,8 @@ thead small { display: block; color: var(--muted); font-weight: 400; }
   body { padding: 0; max-width: none; }
   #chooser { display: none; }
   .scroll { overflow: visible; }
-  table { font-size: 9px; }
+  .tiles { grid-template-columns: repeat(5, 1fr); }
+  table, thead th { font-size: 9px; }
   th, td { padding: 2px 4px; }
   tr, .tile, svg { break-inside: avoid; }
 }
@@ -75,6 +78,10 @@ SCRIPT: Final = """
     if (!known.has(design)) { return; }
     await view.signal(page.signal, design).runAsync();
   };
+  view.addEventListener("click", async (_, item) => {
+    const design = item && item.datum && item.datum.design;
+    if (known.has(design)) { await view.signal(page.signal, design).runAsync(); }
+  });
   view.addSignalListener(page.signal, (_, design) => {
     show(design);
     history.replaceState(null, "", "#" + encodeURIComponent(design));

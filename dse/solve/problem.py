@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -11,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
     from dse.solve.evaluate import Selection
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
@@ -245,13 +246,13 @@ def _integer_column(layer: str, key: str, values: IntArray | Sequence[int]) -> I
     array = np.asarray(values)
     if array.ndim != 1:
         raise ValueError(f"{where} must be one-dimensional (one integer per option), got shape {array.shape}")
-    if array.size and array.dtype.kind not in "iu":
+    if array.dtype.kind not in "iu":
         for row, value in enumerate(values):
             _require_integer(f"{where}, option {row},", value)
-    beyond = [row for row, value in enumerate(array.tolist()) if abs(value) >= EXACT_LIMIT] if array.size else []
-    if beyond:
-        row = beyond[0]
-        raise ValueError(f"{where}, option {row}, is {int(array[row])}: integers must stay within +-2**53; use a unit")
+    beyond = np.flatnonzero((array <= -EXACT_LIMIT) | (array >= EXACT_LIMIT))
+    if beyond.size:
+        given = int(array[beyond[0]])
+        raise ValueError(f"{where}, option {beyond[0]}, is {given}: integers stay within +-2**53; use a larger unit")
     column = array.astype(np.int64, copy=True)
     column.flags.writeable = False
     return column

@@ -41,7 +41,7 @@ def _used_attributes(problem: Problem) -> dict[str, str]:
     used = {cap.resource: f"the cap on {cap.resource!r}" for cap in problem.caps}
     for objective in problem.objectives:
         if isinstance(objective, UtilisationObjective):
-            used |= {resource: f"utilisation objective {objective.name!r}" for resource in objective.limits}
+            used |= dict.fromkeys(objective.limits, f"utilisation objective {objective.name!r}")
         else:
             used[objective.name] = f"objective {objective.name!r}"
     return used

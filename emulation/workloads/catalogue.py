@@ -6,6 +6,7 @@ names stand for such references, so a workload from elsewhere comes in by the sa
 
 import difflib
 import importlib
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -22,6 +23,9 @@ BUILT_IN = {
     "digits-deep": "emulation.workloads.digits:DEEP",
     "digits-mlp": "emulation.workloads.digits:PERCEPTRON",
 }
+
+MESSAGE_CHARACTERS = 300
+"""Longest part of a torch message repeated in an error of ours; torch lists every tensor or frame."""
 
 
 class TaskMetric(StrEnum):
@@ -209,4 +213,7 @@ def _load_weights(network: "nn.Module", path: Path, *, workload: str) -> None:
     try:
         network.load_state_dict(state, strict=True)
     except RuntimeError as error:
-        raise ValueError(f"Workload {workload!r} has weights {path} of another network ({error}); {advice}") from error
+        mismatch = textwrap.shorten(str(error), MESSAGE_CHARACTERS)
+        raise ValueError(
+            f"Workload {workload!r} has weights {path} of another network ({mismatch}); {advice}"
+        ) from error

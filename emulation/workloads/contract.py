@@ -1,8 +1,10 @@
 """What every workload must keep, as one check that authors of their own workloads can run in their tests."""
 
+import textwrap
+
 import torch
 
-from emulation.workloads.catalogue import Workload
+from emulation.workloads.catalogue import MESSAGE_CHARACTERS, Workload
 from emulation.workloads.evaluation import count_correct, float_logits
 
 SCORE_TOLERANCE = 1
@@ -51,7 +53,8 @@ def check_workload(workload: Workload) -> None:
     try:
         torch.export.export(loaded.network, loaded.example_inputs())
     except Exception as error:  # torch documents no narrower class
+        reason = textwrap.shorten(str(error), MESSAGE_CHARACTERS)
         raise ValueError(
-            f"Workload {workload.name!r} has a network torch.export cannot read ({error}); write its forward method "
+            f"Workload {workload.name!r} has a network torch.export cannot read ({reason}); write its forward method "
             "without control flow that depends on values."
         ) from error

@@ -17,7 +17,7 @@ RESIDUAL = Workload(
     build=ResidualNetwork,
     load_splits=load_digit_splits,
     weights=_FOLDER / "digits.safetensors",
-    score=FloatScore(calibration=0, validation=0, test=0, command="python -m emulation.workloads.train digits"),
+    score=FloatScore(calibration=900, validation=298, test=590, command="python -m emulation.workloads.train digits"),
 )
 DEEP = Workload(
     name="digits-deep",
@@ -27,7 +27,9 @@ DEEP = Workload(
     build=DeepNetwork,
     load_splits=load_digit_splits,
     weights=_FOLDER / "digits-deep.safetensors",
-    score=FloatScore(calibration=0, validation=0, test=0, command="python -m emulation.workloads.train digits-deep"),
+    score=FloatScore(
+        calibration=900, validation=299, test=588, command="python -m emulation.workloads.train digits-deep"
+    ),
 )
 PERCEPTRON = Workload(
     name="digits-mlp",
@@ -37,5 +39,7 @@ PERCEPTRON = Workload(
     build=PerceptronNetwork,
     load_splits=load_digit_splits,
     weights=_FOLDER / "digits-mlp.safetensors",
-    score=FloatScore(calibration=0, validation=0, test=0, command="python -m emulation.workloads.train digits-mlp"),
+    score=FloatScore(
+        calibration=900, validation=293, test=577, command="python -m emulation.workloads.train digits-mlp"
+    ),
 )

@@ -47,14 +47,14 @@ class Recipe:
     batch_size: int = 32
     peak_learning_rate: float = 5e-3
     weight_decay: float = 0.05
-    label_smoothing: float = 0.05
+    label_smoothing: float = 0.0
     augmentation: Augmentation = field(default_factory=Augmentation)
 
 
 RECIPES = {
-    "digits": Recipe(epochs=80, seeds=(0, 1, 2, 3, 4)),
+    "digits": Recipe(epochs=80, seeds=(0, 1, 2, 3, 4), label_smoothing=0.05),
     "digits-deep": Recipe(epochs=80, seeds=(0, 1, 2, 3, 4)),
-    "digits-mlp": Recipe(epochs=200, seeds=(0, 1, 2, 3, 4)),
+    "digits-mlp": Recipe(epochs=200, seeds=(0, 1, 2, 3, 4), label_smoothing=0.05),
 }
 
 
@@ -181,7 +181,7 @@ def save_weights(network: nn.Module, path: Path, *, origin: dict[str, object]) -
     """
     state = {name: tensor.detach().contiguous() for name, tensor in network.state_dict().items()}
     part = path.with_name(path.name + ".part")
-    safetensors.torch.save_file(state, part, metadata={"origin": json.dumps(origin, sort_keys=True)})
+    part.write_bytes(safetensors.torch.save(state, metadata={"origin": json.dumps(origin, sort_keys=True)}))
     part.replace(path)
 
 
@@ -194,12 +194,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, nargs="+", help="one run for each, instead of the recipe's seeds")
     options = parser.parse_args(arguments)
     torch.set_num_threads(THREADS)
+    given = {"epochs": options.epochs, "seeds": options.seeds and tuple(options.seeds)}
+    changes = {key: value for key, value in given.items() if value is not None}
+    options.folder.mkdir(parents=True, exist_ok=True)
     for name in options.names:
-        recipe = RECIPES[name]
-        recipe = dataclasses.replace(
-            recipe, epochs=options.epochs or recipe.epochs, seeds=tuple(options.seeds or recipe.seeds)
-        )
-        _train_and_save(name, recipe, options.folder)
+        _train_and_save(name, dataclasses.replace(RECIPES[name], **changes), options.folder)
 
 
 def _train_and_save(name: str, recipe: Recipe, folder: Path) -> None:

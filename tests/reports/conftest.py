@@ -46,7 +46,8 @@ def _layer_row(design: str, position: int, level: float, random: np.random.Gener
         "weight_format": formats[1] if has_weights else "", "output_format": formats[2],
         "pe": pe if has_weights else 0, "simd": simd if has_weights else 0,
         "style": ("dsp" if random.random() < 0.3 else "lut") if has_weights else "",
-        "luts": round(40 + 18 * size), "flip_flops": round(60 + 24 * size), "dsps": int(size // 9) if has_weights else 0,
+        "luts": round(40 + 18 * size), "flip_flops": round(60 + 24 * size),
+        "dsps": int(size // 9) if has_weights else 0,
         "brams": 0.5 * int(size // 20), "interval_cycles": 64 * 36 // (pe * simd) + 49,
         "loss": float(10 ** (-1.2 - 4 * level + 0.4 * random.standard_normal())) if has_weights else 0.0,
     }  # fmt: skip
@@ -100,6 +101,12 @@ def make_report_data(design_count: int = 40, seed: int = 5) -> ReportData:
 @pytest.fixture(scope="session")
 def report_data() -> ReportData:
     return make_report_data()
+
+
+@pytest.fixture(scope="session")
+def small_report_data() -> ReportData:
+    """Twelve designs, for tests that draw often."""
+    return make_report_data(12)
 
 
 class Chromium:

@@ -127,6 +127,15 @@ def test_the_script_writes_weights_that_load(
     assert f"test         {correct:2} of   64 correct" in caplog.text
 
 
+def test_the_script_refuses_no_epochs_and_unknown_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ValueError, match=r"one epoch, got seeds .* and 0 epochs; raise what is missing"):
+        training.main(["digits-mlp", "--epochs", "0", "--folder", str(tmp_path)])
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(SystemExit, match="2"):
+        training.main(["digit"])
+    assert "invalid choice: 'digit'" in capsys.readouterr().err
+
+
 def test_every_built_in_workload_has_a_recipe_that_made_its_weights() -> None:
     for name, recipe in RECIPES.items():
         weights = find_workload(name).weights

@@ -1,0 +1,296 @@
+"""The command line: reads arguments, calls the study, prints. No logic lives here.
+
+Exit codes: 0 done; 1 no design meets the caps, or a check failed; 2 bad input. Heavy packages are imported inside the
+commands, so that ``bitfront --help`` is quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dse.doctor import Verdict, check_packages, examine
+from dse.errors import InfeasibleError, StudyError
+
+if TYPE_CHECKING:
+    from dse.config import StudyConfig
+    from dse.study import Front, Study
+
+app = typer.Typer(
+    name="bitfront",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Number format, arithmetic and parallelism for every layer of a trained network on an FPGA.",
+)
+
+StudyFolder = Annotated[Path, typer.Argument(help="study folder (with study.toml)", show_default=False)]
+Jobs = Annotated[int, typer.Option("--jobs", "-j", min=0, help="parallel jobs; 0 takes every core")]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON instead of a table")]
+DeviceName = Annotated[str, typer.Option("--device", help="built-in device or path of a device file")]
+
+
+def main() -> None:
+    """Run the command line and turn expected errors into one paragraph and an exit code."""
+    from dse.terminal import say_error
+
+    try:
+        check_packages()
+        app()
+    except StudyError as error:
+        say_error(str(error))
+        sys.exit(2)
+    except InfeasibleError as error:
+        say_error(str(error))
+        sys.exit(1)
+    except KeyboardInterrupt:
+        say_error("stopped; everything measured so far is kept, run the same command again to go on")
+        sys.exit(130)
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="folder to make", show_default=False)],
+    workload: Annotated[str, typer.Option(help="built-in workload or package.module:name")] = "digits",
+    device: DeviceName = "xc7z020",
+) -> None:
+    """Make a study folder with a commented study.toml in which every setting stands."""
+    from dse.study import write_study
+    from dse.terminal import out, relative
+
+    write_study(folder, _config(workload, device))
+    path = relative(folder)
+    out().print(f"wrote {path}/study.toml. Next: bitfront explore {path}")
+
+
+@app.command()
+def explore(
+    target: Annotated[str, typer.Argument(help="a built-in workload, or a study folder", show_default=False)],
+    folder: Annotated[
+        Path | None, typer.Option(help="study folder of a built-in workload [default: studies/WORKLOAD]")
+    ] = None,
+    jobs: Jobs = 0,
+) -> None:
+    """Do all of it: sweep, front, measure, report, and the parameters of one chosen design."""
+    from dse.terminal import closing_words, err, front_table, out, relative, uniform_table
+
+    with _study_of(target, folder) as study:
+        outcome = study.sweep(jobs=jobs or None)
+        err().print(
+            f"sensitivity: {outcome.measured} measured, {outcome.known_before} known before, {outcome.seconds:.1f} s"
+        )
+        study.front(jobs=jobs or None)
+        front = study.measure(jobs=jobs or None)
+        report = study.report()
+        chosen = study.chosen()
+        exported = study.export_again(chosen.name)
+        clock, place = study.config.device.clock_mhz, relative(study.folder)
+        console = out()
+        console.print(front_table(front.result, clock))
+        console.print(uniform_table(front.result, clock))
+        for words in closing_words(front.result):
+            console.print(words)
+        if report.message:
+            console.print(report.message)
+        console.print(
+            f"parameters of {chosen.name}: {relative(exported.folder)}/manifest.json ({exported.files} files)"
+        )
+        console.print(f"report: {relative(report.html or report.front_csv)}")
+        console.print(
+            "\nNext:\n  source .venv/bin/activate\n"
+            f"  bitfront export {place} --point {front[0].name} --folder {front[0].name}-parameters\n"
+            f"  bitfront explain {place} --luts {max(front[0].total.luts // 2, 1)}\n"
+            "  bitfront init my-study --device xczu7ev"
+        )
+
+
+@app.command()
+def sweep(study_folder: StudyFolder, jobs: Jobs = 0) -> None:
+    """Measure the loss of every tensor and layer in every format; continues where it was stopped."""
+    from dse.terminal import out
+
+    with _open(study_folder) as study:
+        outcome = study.sweep(jobs=jobs or None)
+    out().print(f"{outcome.measured} measured, {outcome.known_before} known before, {outcome.seconds:.1f} s")
+
+
+@app.command()
+def front(study_folder: StudyFolder, jobs: Jobs = 0, as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag
+    """Solve for the Pareto front, with a certificate per design, and print it."""
+    with _open(study_folder) as study:
+        _print_front(study, study.front(jobs=jobs or None), as_json=as_json)
+
+
+@app.command()
+def measure(study_folder: StudyFolder, jobs: Jobs = 0, as_json: AsJson = False) -> None:  # noqa: FBT002
+    """Execute the designs of the front whole, bit for bit, on validation and test data."""
+    with _open(study_folder) as study:
+        _print_front(study, study.measure(jobs=jobs or None), as_json=as_json)
+
+
+@app.command()
+def report(study_folder: StudyFolder) -> None:
+    """Write report.html, the figures and front.csv."""
+    from dse.terminal import out, relative
+
+    with _open(study_folder) as study:
+        written = study.report()
+    console = out()
+    if written.message:
+        console.print(written.message)
+    for path in filter(None, (written.html, written.front_csv, *written.figures)):
+        console.print(relative(path))
+
+
+@app.command()
+def export(
+    study_folder: StudyFolder,
+    point: Annotated[str, typer.Option(help="name of the design, as the front lists it")],
+    folder: Annotated[Path | None, typer.Option(help="where to [default: exports/POINT in the study]")] = None,
+) -> None:
+    """Write HLS-ready integer parameters of a design: manifest.json, weights, golden vectors."""
+    from dse.terminal import out, relative
+
+    with _open(study_folder) as study:
+        exported = study.export(point, folder)
+    out().print(f"wrote {relative(exported.folder)}: {exported.files} files, {exported.vectors} golden vectors")
+
+
+@app.command()
+def explain(
+    study_folder: StudyFolder,
+    luts: Annotated[int | None, typer.Option(min=0, help="suppose only so many LUTs")] = None,
+    dsps: Annotated[int | None, typer.Option(min=0, help="suppose only so many DSPs")] = None,
+    bram18s: Annotated[int | None, typer.Option(min=0, help="suppose only so many halves of a block RAM")] = None,
+    flip_flops: Annotated[int | None, typer.Option(min=0, help="suppose only so many flip-flops")] = None,
+) -> None:
+    """Say which resource is short, by how much, and what change would fix it."""
+    from dse.terminal import out
+
+    given = {"luts": luts, "dsps": dsps, "bram18s": bram18s, "flip_flops": flip_flops}
+    with _open(study_folder) as study:
+        words = study.explain({name: limit for name, limit in given.items() if limit is not None})
+    out().print(words, markup=False)
+
+
+@app.command()
+def cost(
+    layers: Annotated[
+        Path,
+        typer.Option(
+            help="CSV: outputs, depth, pe, simd, weight_bits, activation_bits, style (lut, dsp), "
+            "ram (auto, lutram, bram), optional positions and name"
+        ),
+    ],
+    device: DeviceName = "xc7z020",
+    as_json: AsJson = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Price matrix-vector layers given in a file."""
+    import dataclasses
+
+    from dse.terminal import out, priced_table, print_json
+    from hwmodels import load_device, price_layers_csv
+
+    try:
+        priced = price_layers_csv(layers, load_device(device))
+    except (ValueError, OSError) as error:
+        raise StudyError(str(error)) from error
+    if as_json:
+        print_json(
+            [
+                {"name": one.name, "line": one.line, **dataclasses.asdict(one.cost), "brams": one.cost.brams}
+                for one in priced
+            ]
+        )
+    else:
+        out().print(priced_table(priced))
+
+
+@app.command()
+def devices(as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag
+    """List the built-in devices."""
+    from dse.terminal import device_rows, devices_table, out, print_json
+    from hwmodels import device_names, load_device
+
+    known = [load_device(name) for name in device_names()]
+    if as_json:
+        print_json(device_rows(known))
+    else:
+        out().print(devices_table(known))
+
+
+@app.command()
+def formats(as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag
+    """List the catalogue of number formats."""
+    from dse.terminal import format_rows, formats_table, out, print_json
+    from emulation.catalogue import CATALOGUE
+
+    if as_json:
+        print_json(format_rows(CATALOGUE))
+    else:
+        out().print(formats_table(CATALOGUE))
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag
+    """Check that this installation can work, and what is missing."""
+    from dse.terminal import doctor_table, out, print_json
+
+    checks = examine()
+    if as_json:
+        print_json([{"what": one.subject, "verdict": one.verdict.value, "found": one.finding} for one in checks])
+    else:
+        out().print(doctor_table(checks))
+    if any(one.verdict is Verdict.BAD for one in checks):
+        raise typer.Exit(1)
+
+
+def _config(workload: str, device: str) -> StudyConfig:
+    from dse.config import check_config
+    from emulation.workloads import find_workload
+    from hwmodels.devices import load_device
+
+    try:
+        find_workload(workload)
+        load_device(device)
+    except ValueError as error:
+        raise StudyError(str(error)) from error
+    return check_config({"network": {"workload": workload}, "device": {"name": device}}, source="bitfront init")
+
+
+def _open(folder: Path) -> Study:
+    from dse.study import Study
+
+    return Study.open(folder)
+
+
+def _study_of(target: str, folder: Path | None) -> Study:
+    from dse.study import Study, open_or_create
+
+    if Path(target).is_dir() or Path(target).name == "study.toml":
+        if folder is not None:
+            raise StudyError(f"{target} is a study folder already: --folder goes with a built-in workload only")
+        return Study.open(target)
+    config = _config(target, "xc7z020")
+    return open_or_create(folder or Path("studies") / target.replace(":", "-"), config)
+
+
+def _print_front(study: Study, found: Front, *, as_json: bool) -> None:
+    from dse.terminal import closing_words, front_table, out, print_json
+
+    if as_json:
+        print_json(found.result.to_json())
+        return
+    console = out()
+    console.print(front_table(found.result, study.config.device.clock_mhz))
+    if found.result.is_measured:
+        for words in closing_words(found.result):
+            console.print(words)
+
+
+if __name__ == "__main__":
+    main()

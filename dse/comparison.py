@@ -1,0 +1,162 @@
+"""What mixing formats buys: mixed designs against the cheapest uniform ones, and how well losses were predicted."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from dse.decoding import design_of, uniform_rows
+from dse.designs import Design, DesignKind
+from dse.progress import tracked
+from dse.solve import solve_single
+from dse.solve.result import Point
+from emulation.catalogue import parse
+from emulation.formats import FixedPoint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from dse.options import DecisionTables
+    from dse.preparation import Prepared
+
+USEFUL_ACCURACY_LOSS = 0.02
+"""Operating points count only if the uniform design is at most this far below the float network on validation data."""
+
+
+def uniform_pairs(prepared: Prepared) -> Iterator[tuple[str, str]]:
+    """All pairs of a weight and an activation format of the study that may be multiplied, as named there."""
+    section = prepared.config.formats
+    for activation in section.activations:
+        for weight in section.weights:
+            same_family = isinstance(parse(weight), FixedPoint) == isinstance(parse(activation), FixedPoint)
+            if same_family or section.mixed_families:
+                yield weight, activation
+
+
+def solve_uniform(prepared: Prepared, tables: DecisionTables, intervals: Sequence[int]) -> list[Design]:
+    """The cheapest uniform design of every pair of formats under every interval bound, by the same solver.
+
+    Pairs that cannot meet a bound, or do not fit the device, have no design there; designs that are the same under two
+    bounds are kept once, under the tighter one.
+    """
+    problem = tables.problem()
+    found: dict[tuple[str, str, tuple[int, ...]], Design] = {}
+    pairs = list(uniform_pairs(prepared))
+    for weight, activation in tracked(pairs, description="uniform designs", total=len(pairs)):
+        rows = uniform_rows(prepared, tables, weight=parse(weight), activation=parse(activation))
+        if rows is None:
+            continue
+        small = problem.restrict([np.array(kept, dtype=np.int64) for kept in rows])
+        for interval in sorted(set(intervals)):
+            point = solve_single(small, objective="utilisation", epsilons={"interval_cycles": interval})
+            if not isinstance(point, Point):
+                continue
+            selection = tuple(kept[index] for kept, index in zip(rows, point.selection, strict=True))
+            whole = Point(selection=selection, objectives=point.objectives, certificate=point.certificate)
+            if (weight, activation, selection) not in found:
+                name = f"u{len(found) + 1:03d}"
+                found[weight, activation, selection] = design_of(
+                    prepared, tables, whole, name=name, kind=DesignKind.UNIFORM
+                )
+    return list(found.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saving:
+    """The best mixed design against the cheapest uniform one under one interval and one loss bound."""
+
+    mixed: Design
+    uniform: Design
+
+    @property
+    def ratio(self) -> float:
+        """Utilisation of the mixed design over the uniform one's; below 1 mixing saves hardware."""
+        return self.mixed.utilisation / self.uniform.utilisation
+
+
+def savings(mixed: Sequence[Design], uniform: Sequence[Design], *, float_accuracy: float) -> list[Saving]:
+    """Where mixing saves: per interval bound and loss bound, cheapest uniform against cheapest mixed design.
+
+    Bounds are those of the uniform designs themselves: for each one that is useful and the cheapest of its loss or
+    better within its interval, the cheapest mixed design with no more loss (measured) and no longer interval. Best
+    first.
+    """
+    found = []
+    for candidate in uniform:
+        if candidate.validation is None or candidate.validation.accuracy < float_accuracy - USEFUL_ACCURACY_LOSS:
+            continue
+        rivals = [one for one in uniform if _no_worse(one, candidate)]
+        partners = [one for one in mixed if _no_worse(one, candidate)]
+        if partners and min(rivals, key=lambda one: one.utilisation).utilisation >= candidate.utilisation:
+            found.append(Saving(mixed=min(partners, key=lambda one: one.utilisation), uniform=candidate))
+    return sorted(found, key=lambda saving: saving.ratio)
+
+
+def _no_worse(one: Design, bound: Design) -> bool:
+    if one.validation is None or bound.validation is None:
+        return False
+    return one.validation.divergence <= bound.validation.divergence and one.interval_cycles <= bound.interval_cycles
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairedInterval:
+    """Difference of two accuracies on the same samples with its 95 % confidence interval."""
+
+    difference: float
+    low: float
+    high: float
+
+
+def paired_interval(first_correct: NDArray[np.bool_], second_correct: NDArray[np.bool_]) -> PairedInterval:
+    """Accuracy of the first minus that of the second, with a paired 95 % interval.
+
+    The interval is Agresti and Min's adjusted Wald interval for matched pairs (Statistics in Medicine 24, 2005): half a
+    pseudo-sample is added to each of the four cells, which keeps its coverage where few samples differ.
+
+    >>> import numpy as np
+    >>> agree = np.ones(100, dtype=bool)
+    >>> paired_interval(agree, agree).difference
+    0.0
+    """
+    count = len(first_correct)
+    gained = int(np.sum(first_correct & ~second_correct))
+    lost = int(np.sum(~first_correct & second_correct))
+    size, up, down = count + 2.0, gained + 0.5, lost + 0.5
+    centre = (up - down) / size
+    spread = 1.959964 * math.sqrt(up + down - (up - down) ** 2 / size) / size
+    return PairedInterval(difference=(gained - lost) / count, low=centre - spread, high=centre + spread)
+
+
+def rank_correlation(designs: Sequence[Design]) -> float:
+    """Spearman correlation of predicted and measured loss; NaN with fewer than three designs."""
+    measured = [(design.predicted_loss, design.validation.divergence) for design in designs if design.validation]
+    if len(measured) < 3:
+        return math.nan
+    ranks = pd.DataFrame(measured, columns=["predicted", "measured"]).rank()
+    return float(ranks["predicted"].corr(ranks["measured"]))
+
+
+def mark_nondominated(designs: Sequence[Design]) -> list[bool]:
+    """Which designs no other one beats in measured validation loss, utilisation and interval at once.
+
+    Of designs with the same three values the first is kept.
+    """
+    values = [
+        (math.inf if one.validation is None else one.validation.divergence, one.utilisation, one.interval_cycles)
+        for one in designs
+    ]
+    return [
+        not any(
+            all(theirs <= ours for theirs, ours in zip(other, value, strict=True))
+            and (other != value or earlier < index)
+            for earlier, other in enumerate(values)
+            if earlier != index
+        )
+        for index, value in enumerate(values)
+    ]

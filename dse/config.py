@@ -1,0 +1,210 @@
+"""study.toml: every setting of a study, checked, with its default visible.
+
+`StudyConfig` is the schema; `load_config` reads a file and turns every mistake into one sentence that names the key and
+what is allowed; `render_config` writes a commented file that reads back as the same settings.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from dse.errors import StudyError
+from emulation.catalogue import parse
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+STUDY_VERSION = 1
+"""Version of the study file and of the database beside it; a higher one comes from a newer bitfront."""
+
+CONFIG_NAME = "study.toml"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NetworkSection(_Section):
+    """What is explored."""
+
+    workload: Annotated[
+        str, Field(description="a built-in workload (digits, digits-deep, digits-mlp) or package.module:name of one")
+    ] = "digits"
+
+
+class DataSection(_Section):
+    """How many samples each step uses, from the start of each set; 0 means all."""
+
+    calibration_samples: Annotated[int, Field(ge=0, description="ranges of activations")] = 0
+    sensitivity_samples: Annotated[
+        int, Field(ge=0, description="losses per layer, taken from the calibration set at a regular stride")
+    ] = 450
+    validation_samples: Annotated[int, Field(ge=0, description="measure and select whole designs")] = 0
+    test_samples: Annotated[int, Field(ge=0, description="one column at the end, for designs already chosen")] = 0
+
+
+_DEFAULT_WEIGHTS = ("int2", "int3", "int4", "int5", "int6", "int8", "e2m1", "e3m2", "e4m3fn")
+_DEFAULT_ACTIVATIONS = ("int2", "int3", "int4", "int5", "int6", "int8", "e2m1", "e3m2", "e4m3fn")
+
+
+class FormatsSection(_Section):
+    """The menu. An activation intN becomes uintN on tensors that are never negative."""
+
+    weights: Annotated[tuple[str, ...], Field(min_length=1, description="formats a layer's weights may have")] = (
+        _DEFAULT_WEIGHTS
+    )
+    activations: Annotated[
+        tuple[str, ...], Field(min_length=1, description="formats a tensor between layers may have")
+    ] = _DEFAULT_ACTIVATIONS
+    mixed_families: Annotated[
+        bool, Field(description="also multiply integer weights with minifloat activations and the reverse")
+    ] = False
+    weight_scales: Annotated[
+        Literal["tensor", "channel"], Field(description="one scale per weight tensor or per output channel")
+    ] = "channel"
+    scale_kind: Annotated[Literal["real", "power-of-two"], Field(description="which scales are allowed")] = "real"
+    weight_range: Annotated[
+        str, Field(description='how weight ranges are chosen: "abs-max", "mse", or a percentile as "99.9%"')
+    ] = "mse"
+    activation_range: Annotated[str, Field(description="the same for activations")] = "mse"
+    zero_channels: Annotated[
+        Literal["refuse", "keep"], Field(description="output channels whose weights are all zero")
+    ] = "refuse"
+    output: Annotated[str, Field(description="format of the network's result (not a decision)")] = "int16"
+    multiplier_bits: Annotated[
+        int, Field(ge=2, le=31, description="width of the dyadic requantisation multipliers b in b * 2^-c")
+    ] = 16
+
+    @field_validator("weights", "activations", "output")
+    @classmethod
+    def _formats_exist(cls, value: tuple[str, ...] | str) -> tuple[str, ...] | str:
+        for name in (value,) if isinstance(value, str) else value:
+            parse(name)
+        if not isinstance(value, str) and len(set(value)) != len(value):
+            raise ValueError(f"formats are listed twice in {list(value)}")
+        return value
+
+    @field_validator("weight_range", "activation_range")
+    @classmethod
+    def _range_rule(cls, value: str) -> str:
+        if value in ("abs-max", "mse"):
+            return value
+        number = value.removesuffix("%")
+        try:
+            inside = 0 < float(number) <= 100 and value.endswith("%")
+        except ValueError:
+            inside = False
+        if not inside:
+            raise ValueError(f'{value!r} is no range rule: use "abs-max", "mse", or a percentile as "99.9%"')
+        return value
+
+
+class DeviceSection(_Section):
+    """What it runs on."""
+
+    name: Annotated[str, Field(description="a built-in device or the path of a device file")] = "xc7z020"
+    clock_mhz: Annotated[float, Field(gt=0, description="clock of the design")] = 100.0
+    min_fps: Annotated[float, Field(ge=0, description="frames per second every design must reach; 0 for no bound")] = (
+        1000.0
+    )
+
+
+class FrontSection(_Section):
+    """How much of the front is computed."""
+
+    solves: Annotated[int, Field(ge=3, le=1000, description="solver calls at most")] = 60
+    time_limit_seconds: Annotated[float, Field(gt=0, description="for the whole front")] = 600.0
+    loss_unit: Annotated[
+        float, Field(gt=0, description="losses are rounded to integers of this many nats before solving")
+    ] = 1e-6
+    max_lanes: Annotated[int, Field(ge=1, description="multiplications per cycle of one layer at most")] = 4096
+
+
+class StudyConfig(_Section):
+    """A whole study."""
+
+    version: Annotated[int, Field(ge=1, description="version of this file's layout")] = STUDY_VERSION
+    network: NetworkSection = NetworkSection()
+    data: DataSection = DataSection()
+    formats: FormatsSection = FormatsSection()
+    device: DeviceSection = DeviceSection()
+    front: FrontSection = FrontSection()
+
+
+def load_config(path: Path) -> StudyConfig:
+    """Read and check a study file.
+
+    Raises:
+        StudyError: if it is missing, no TOML, from a newer version, or has an unknown key or a value not allowed; the
+            message names the key, what was given, and what to do.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise StudyError(f"{path} does not exist: make a study with `bitfront init FOLDER`") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise StudyError(f"{path} cannot be read as TOML: {error}") from error
+    version = content.get("version", STUDY_VERSION)
+    if isinstance(version, int) and version > STUDY_VERSION:
+        raise StudyError(
+            f"{path} has version {version}; this bitfront reads up to {STUDY_VERSION}: install a newer bitfront"
+        )
+    return check_config(content, source=str(path))
+
+
+def check_config(content: dict[str, Any], *, source: str) -> StudyConfig:
+    """Check settings given as nested dictionaries; ``source`` names them in messages."""
+    try:
+        return StudyConfig.model_validate(content)
+    except ValidationError as error:
+        raise StudyError(f"{source}: " + "; ".join(_explain(entry) for entry in error.errors())) from error
+
+
+def _explain(entry: Any) -> str:  # noqa: ANN401 - pydantic's own dictionaries
+    path = [str(part) for part in entry["loc"]]
+    where = f"[{path[0]}] {'.'.join(path[1:])}" if len(path) > 1 else path[0]
+    if entry["type"] != "extra_forbidden":
+        message = str(entry["msg"]).removeprefix("Value error, ")
+        return f"{where} = {entry['input']!r} is not allowed: {message}"
+    section: type[BaseModel] = StudyConfig
+    for part in path[:-1]:
+        annotation = section.model_fields[part].annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            section = annotation
+    close = difflib.get_close_matches(path[-1], section.model_fields, n=1)
+    hint = f"; did you mean {close[0]}?" if close else f"; allowed are {', '.join(section.model_fields)}"
+    return f"{where} is not a setting{hint}"
+
+
+def render_config(config: StudyConfig) -> str:
+    """The settings as a commented TOML file in which every setting stands.
+
+    >>> import tomllib
+    >>> check_config(tomllib.loads(render_config(StudyConfig())), source="here") == StudyConfig()
+    True
+    """
+    lines = ["# A bitfront study. `bitfront explore FOLDER` runs it; results stand beside this file.", ""]
+    lines.append(f"version = {config.version}")
+    for name in StudyConfig.model_fields:
+        section = getattr(config, name)
+        if not isinstance(section, BaseModel):
+            continue
+        lines += ["", f"# {(type(section).__doc__ or '').strip()}", f"[{name}]"]
+        for key, field in type(section).model_fields.items():
+            lines += [f"# {field.description}", f"{key} = {_toml_value(getattr(section, key))}"]
+    return "\n".join(lines) + "\n"
+
+
+def _toml_value(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_toml_value(item) for item in value) + "]"
+    return repr(value)

@@ -1,0 +1,155 @@
+"""A design: one option per layer, as formats and foldings, with what was predicted, proved and measured about it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from dse.errors import StudyError
+from emulation.catalogue import parse
+from emulation.losses import Losses
+from hwmodels.costs import Cost
+from hwmodels.folding import Folding, MemoryStyle, MultiplierStyle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from emulation.formats import Format
+
+
+class DesignKind(Enum):
+    """Where a design comes from."""
+
+    FRONT = "front"
+    """Chosen by the solver among all mixed designs."""
+    UNIFORM = "uniform"
+    """The cheapest folding of one weight and one activation format everywhere."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One piece of a design: an engine, a join, a pool or an output stage, with its folding and its cost.
+
+    Attributes:
+        layer: the layer it belongs to.
+        role: what it is: "engine", "join", "pool", "output" and so on, as `dse.options` names them.
+        folding: of an engine, else None.
+        lanes: values handled at once by anything that is no engine, else 0.
+        cost: resources and cycles.
+        loss: its share of the predicted loss, nats a sample.
+    """
+
+    layer: str
+    role: str
+    folding: Folding | None
+    lanes: int
+    cost: Cost
+    loss: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """What the solver said about the objective it minimised first: its value in integers, dual bound and gap."""
+
+    method: str
+    status: str
+    minimised: str
+    objective: int
+    bound: int
+    gap: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Design:
+    """A whole design.
+
+    ``edges`` and ``weights`` map edges and layers to formats. ``utilisation`` is the fullest resource's share of what
+    the device lets a design use. ``validation`` and ``test`` are losses measured in hardware mode, None until then.
+    """
+
+    name: str
+    kind: DesignKind
+    edges: Mapping[str, Format]
+    weights: Mapping[str, Format]
+    parts: tuple[Part, ...]
+    predicted_loss: float
+    utilisation: float
+    total: Cost
+    interval_cycles: int
+    latency_cycles: int
+    proof: Proof
+    validation: Losses | None = None
+    test: Losses | None = None
+
+    @property
+    def assignment(self) -> str:
+        """The formats alone as canonical text: two designs with one text compute the same numbers."""
+        return json.dumps([_names(self.edges), _names(self.weights)], sort_keys=True)
+
+    @property
+    def summary(self) -> str:
+        """The formats in a few words: weights then activations, most frequent first."""
+        weights, edges = _ranked(self.weights.values()), _ranked(self.edges.values())
+        return f"w {'/'.join(weights)}, a {'/'.join(edges)}"
+
+    def replace(self, **changes: Any) -> Design:  # noqa: ANN401 - the fields have different types
+        """A copy with other fields."""
+        return dataclasses.replace(self, **changes)
+
+
+def _names(formats: Mapping[str, Format]) -> dict[str, str]:
+    return {name: str(number_format) for name, number_format in formats.items()}
+
+
+def _ranked(formats: Iterable[Format]) -> list[str]:
+    names = [str(number_format) for number_format in formats]
+    return sorted(dict.fromkeys(names), key=lambda name: (-names.count(name), name))
+
+
+def design_to_json(design: Design) -> dict[str, Any]:
+    """A design as JSON values."""
+    content = dataclasses.asdict(design)
+    content |= {"kind": design.kind.value, "edges": _names(design.edges), "weights": _names(design.weights)}
+    for part, source in zip(content["parts"], design.parts, strict=True):
+        if source.folding is not None:
+            part["folding"] |= {
+                "multipliers": source.folding.multipliers.value,
+                "weight_memory": source.folding.weight_memory.value,
+            }
+    return content
+
+
+def design_from_json(content: dict[str, Any]) -> Design:
+    """The inverse of `design_to_json`."""
+    fields = dict(content)
+    try:
+        fields["kind"] = DesignKind(content["kind"])
+        for name in ("edges", "weights"):
+            fields[name] = {key: parse(text) for key, text in content[name].items()}
+        fields["parts"] = tuple(_part(part) for part in content["parts"])
+        fields["total"] = _cost(content["total"])
+        fields["proof"] = Proof(**content["proof"])
+        for name in ("validation", "test"):
+            fields[name] = None if content[name] is None else Losses(**content[name])
+        return Design(**fields)
+    except (KeyError, TypeError) as error:
+        raise StudyError(f"a stored design cannot be read ({error}): run `bitfront front` again") from error
+
+
+def _part(content: dict[str, Any]) -> Part:
+    folding = content["folding"]
+    if folding is not None:
+        folding = Folding(
+            pe=folding["pe"],
+            simd=folding["simd"],
+            multipliers=MultiplierStyle(folding["multipliers"]),
+            weight_memory=MemoryStyle(folding["weight_memory"]),
+        )
+    return Part(**(content | {"folding": folding, "cost": _cost(content["cost"])}))
+
+
+def _cost(content: dict[str, Any]) -> Cost:
+    return Cost(**(content | {name: tuple(content[name]) for name in ("out_of_range", "sources")}))

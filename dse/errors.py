@@ -1,0 +1,11 @@
+"""Errors that the command line turns into one paragraph and an exit code."""
+
+from __future__ import annotations
+
+
+class StudyError(ValueError):
+    """Bad input or an unusable study folder: exit code 2."""
+
+
+class InfeasibleError(Exception):
+    """No design meets the caps: exit code 1. Its text explains which resource is short and what would help."""

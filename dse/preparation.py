@@ -1,0 +1,200 @@
+"""From a study file to a calibrated network: what every later step needs, and the keys its results are stored under."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dse.errors import StudyError
+from dse.store import context_key
+from emulation.calibrated import CalibratedNetwork, Scalings
+from emulation.calibration import edge_ranges
+from emulation.catalogue import parse
+from emulation.float_execution import run_float
+from emulation.formats import FixedPoint, Format
+from emulation.hardware import SEMANTICS
+from emulation.losses import Yardstick, yardstick
+from emulation.network import MatMul, Network
+from emulation.quantisers import (
+    AbsoluteMaximum,
+    Granularity,
+    MinimumError,
+    Percentile,
+    RangeRule,
+    Requantisation,
+    ScaleKind,
+    Scaling,
+    ZeroChannels,
+)
+from emulation.read_torch import read_torch
+from emulation.sensitivity import EdgeProbe, EngineProbe, Probe, SensitivityBench
+from emulation.workloads import LoadedWorkload, Samples, load_workload
+
+if TYPE_CHECKING:
+    from dse.config import FormatsSection, StudyConfig
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Prepared:
+    """A study's network, data and calibration."""
+
+    config: StudyConfig
+    workload: LoadedWorkload
+    network: Network
+    calibrated: CalibratedNetwork
+    calibration: Samples
+    sensitivity: Samples
+    validation: Samples
+    test: Samples
+
+    @cached_property
+    def sweep_context(self) -> str:
+        """Key of per-layer losses: network, calibration and sensitivity samples, scalings, version of the numbers."""
+        return self._context(self.sensitivity)
+
+    def design_context(self, samples: Samples) -> str:
+        """Key of losses of whole designs on some samples."""
+        return self._context(samples)
+
+    def _context(self, samples: Samples) -> str:
+        return context_key(
+            network=network_hash(self.network),
+            calibration=samples_hash(self.calibration),
+            samples=samples_hash(samples),
+            scalings=repr(self.calibrated.scalings),
+            semantics=SEMANTICS,
+        )
+
+    def edge_menu(self, edge: str) -> tuple[Format, ...]:
+        """Formats an edge may have, each once, in the order of the study file; the output's is fixed."""
+        if edge == self.network.edge_of(self.network.output):
+            return (parse(self.config.formats.output),)
+        names = self.config.formats.activations
+        return tuple(dict.fromkeys(self.calibrated.edge_format(edge, parse(name)) for name in names))
+
+    def weight_menu(self, activation: Format) -> tuple[Format, ...]:
+        """Weight formats that may be multiplied with an activation format."""
+        formats = tuple(parse(name) for name in self.config.formats.weights)
+        if self.config.formats.mixed_families:
+            return formats
+        return tuple(one for one in formats if isinstance(one, FixedPoint) == isinstance(activation, FixedPoint))
+
+    def bench(self) -> SensitivityBench:
+        """The bench that measures probes on the sensitivity samples."""
+        return SensitivityBench(self.calibrated, self.sensitivity.inputs, self.sensitivity.labels)
+
+    def float_yardstick(self, samples: Samples) -> Yardstick:
+        """The float network's answers on some samples."""
+        tensors = run_float(self.network, samples.inputs)
+        return yardstick(tensors[self.network.output].numpy(), samples.labels)
+
+    def probes(self) -> tuple[Probe, ...]:
+        """Everything a sweep measures: each edge in each format, each engine in each datapath."""
+        found: list[Probe] = [
+            EdgeProbe(edge=edge, format=choice) for edge in self.network.edges for choice in self.edge_menu(edge)
+        ]
+        for layer in self.network.engines:
+            if isinstance(layer.operation, MatMul):
+                continue  # both operands are edges, which are charged by themselves
+            edge = self.network.input_edges(layer)[0]
+            for activation in self.edge_menu(edge):
+                if self.reader_count(edge) > 1:
+                    found.append(EngineProbe(layer=layer.name, activation=activation, weight=None))
+                found += [
+                    EngineProbe(layer=layer.name, activation=activation, weight=weight)
+                    for weight in self.weight_menu(activation)
+                ]
+        return tuple(found)
+
+    def reader_count(self, edge: str) -> int:
+        """Layers that read an edge, seen through layers that only move its codes."""
+        moving = {layer.name for layer in self.network.layers if self.network.edge_of(layer.name) != layer.name}
+        return sum(
+            self.network.input_edges(layer).count(edge) for layer in self.network.layers if layer.name not in moving
+        )
+
+
+def prepare(config: StudyConfig) -> Prepared:
+    """Load the workload, read its network and calibrate it.
+
+    Raises:
+        StudyError: with the text of whatever is wrong (unknown workload, unreadable operation, NaN weight, no samples).
+    """
+    try:
+        workload = load_workload(config.network.workload)
+        network = read_torch(workload.network, workload.splits.calibration.inputs, name=workload.name)
+        splits, data = workload.splits, config.data
+        calibration = _first(splits.calibration, data.calibration_samples, "calibration_samples")
+        tensors = run_float(network, calibration.inputs)
+        ranges = edge_ranges(network, {name: tensor.numpy() for name, tensor in tensors.items()})
+    except ValueError as error:
+        raise StudyError(str(error)) from error
+    return Prepared(
+        config=config,
+        workload=workload,
+        network=network,
+        calibrated=CalibratedNetwork(network=network, ranges=ranges, scalings=scalings(config.formats)),
+        calibration=calibration,
+        sensitivity=_spread(calibration, data.sensitivity_samples),
+        validation=_first(splits.validation, data.validation_samples, "validation_samples"),
+        test=_first(splits.test, data.test_samples, "test_samples"),
+    )
+
+
+def _first(samples: Samples, count: int, setting: str) -> Samples:
+    if count > len(samples):
+        raise StudyError(f"[data] {setting} = {count}, but the set has {len(samples)} samples: use at most that, or 0")
+    return samples.first(count) if count else samples
+
+
+def _spread(samples: Samples, count: int) -> Samples:
+    """About ``count`` samples at a regular stride, so that all of the set is represented."""
+    if count == 0 or count >= len(samples):
+        return samples
+    chosen = np.linspace(0, len(samples) - 1, count).round().astype(np.int64)
+    return Samples(inputs=samples.inputs[chosen], labels=samples.labels[chosen])
+
+
+def scalings(section: FormatsSection) -> Scalings:
+    """The scalings a study file asks for."""
+    kind = ScaleKind(section.scale_kind)
+    return Scalings(
+        activation=Scaling(kind=kind, range_rule=_range_rule(section.activation_range)),
+        weight=Scaling(
+            granularity=Granularity(section.weight_scales),
+            kind=kind,
+            range_rule=_range_rule(section.weight_range),
+            zero_channels=ZeroChannels(section.zero_channels),
+        ),
+        requantisation=Requantisation(multiplier_bits=section.multiplier_bits),
+    )
+
+
+def _range_rule(text: str) -> RangeRule:
+    if text == "abs-max":
+        return AbsoluteMaximum()
+    if text == "mse":
+        return MinimumError()
+    return Percentile(percent=float(text.removesuffix("%")))
+
+
+def network_hash(network: Network) -> str:
+    """SHA-256 of everything that decides a network's numbers."""
+    digest = hashlib.sha256(network.output.encode())
+    for layer in network.layers:
+        digest.update(repr((layer.name, layer.operation, layer.inputs, layer.shape, layer.activation)).encode())
+        for values in (layer.weight, layer.bias):
+            digest.update(b"none" if values is None else np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()
+
+
+def samples_hash(samples: Samples) -> str:
+    """SHA-256 of inputs and labels."""
+    digest = hashlib.sha256(repr(samples.inputs.shape).encode())
+    digest.update(np.ascontiguousarray(samples.inputs).tobytes())
+    digest.update(np.ascontiguousarray(samples.labels).tobytes())
+    return digest.hexdigest()

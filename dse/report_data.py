@@ -1,0 +1,196 @@
+"""A study's results as the data frames that `reports` draws."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import math
+import platform
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from dse.comparison import mark_nondominated
+from hwmodels.costs import total
+from reports import ReportData
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dse.designs import Design, Part
+    from dse.preparation import Prepared
+    from dse.results import FrontResult
+    from emulation.losses import Losses
+    from hwmodels.devices import Device
+
+_VERSIONS = ("bitfront", "numpy", "torch", "numba", "pyomo", "highspy", "scikit-learn")
+
+
+def report_data(prepared: Prepared, device: Device, result: FrontResult) -> ReportData:
+    """Everything the report shows of a finished exploration."""
+    designs = [*result.designs, *result.uniform]
+    flags = mark_nondominated(result.designs)
+    marks = {design.name: flag for design, flag in zip(result.designs, flags, strict=True)}
+    rows = [design_row(prepared, design, nondominated=marks.get(design.name, False)) for design in designs]
+    rows.append(_float_row(result))
+    return ReportData(
+        designs=pd.DataFrame(rows),
+        layers=pd.DataFrame([row for design in designs for row in layer_rows(prepared, design)]),
+        device=_device_frame(device),
+        title=f"{prepared.network.name} on {device.name}",
+        facts=facts(prepared, device, result),
+        notes=notes(result),
+    )
+
+
+def design_row(prepared: Prepared, design: Design, *, nondominated: bool) -> dict[str, Any]:
+    """One row of front.csv."""
+    return {
+        "design": design.name,
+        "kind": design.kind.value,
+        "name": design.summary,
+        "nondominated": nondominated,
+        "predicted_loss": design.predicted_loss,
+        "measured_loss": math.nan if design.validation is None else design.validation.divergence,
+        "validation_accuracy": _accuracy(design.validation),
+        "test_accuracy": _accuracy(design.test),
+        "utilisation": design.utilisation,
+        "luts": design.total.luts,
+        "flip_flops": design.total.flip_flops,
+        "dsps": design.total.dsps,
+        "brams": design.total.brams,
+        "interval_cycles": design.interval_cycles,
+        "latency_cycles": design.latency_cycles,
+        "frames_per_second": prepared.config.device.clock_mhz * 1e6 / design.interval_cycles,
+        "status": design.proof.status,
+        "bound": _bound_in_unit(prepared, design),
+        "luts_error_band": design.total.error_band,
+        "out_of_range": "; ".join(design.total.out_of_range),
+        "assignment": design.assignment,
+    }
+
+
+def _bound_in_unit(prepared: Prepared, design: Design) -> float:
+    """The solver's bound in the unit of what it minimised: a fraction of the device, nats, or cycles."""
+    unit = {"utilisation": 1e-6, "loss": prepared.config.front.loss_unit}.get(design.proof.minimised, 1.0)
+    return design.proof.bound * unit
+
+
+def _float_row(result: FrontResult) -> dict[str, Any]:
+    return {
+        "design": "float",
+        "kind": "float",
+        "name": "the float network",
+        "nondominated": False,
+        "predicted_loss": 0.0,
+        "measured_loss": 0.0,
+        "validation_accuracy": result.float_validation_accuracy,
+        "test_accuracy": result.float_test_accuracy,
+        **dict.fromkeys(
+            ("utilisation", "luts", "flip_flops", "dsps", "brams", "interval_cycles", "latency_cycles"), math.nan
+        ),
+        "frames_per_second": math.nan,
+        "status": "",
+        "bound": math.nan,
+        "luts_error_band": math.nan,
+        "out_of_range": "",
+        "assignment": "",
+    }
+
+
+def _accuracy(losses: Losses | None) -> float:
+    return math.nan if losses is None else losses.accuracy
+
+
+def layer_rows(prepared: Prepared, design: Design) -> list[dict[str, Any]]:
+    """One row per layer that costs or decides anything, in the order of the network."""
+    parts: dict[str, list[Part]] = {}
+    for part in design.parts:
+        parts.setdefault(part.layer, []).append(part)
+    network = prepared.network
+    rows = []
+    for position, layer in enumerate(network.layers):
+        own = parts.get(layer.name)
+        if own is None:
+            continue
+        folding = next((part.folding for part in own if part.folding is not None), None)
+        lanes = max(part.lanes for part in own)
+        cost = total(part.cost for part in own)
+        inputs = [str(design.edges[edge]) for edge in network.input_edges(layer)]
+        rows.append(
+            {
+                "design": design.name,
+                "layer": layer.name,
+                "position": position,
+                "kind": layer.kind,
+                "input_format": " + ".join(inputs),
+                "weight_format": str(design.weights[layer.name]) if layer.name in design.weights else "",
+                "output_format": str(design.edges[network.edge_of(layer.name)]),
+                "pe": folding.pe if folding else lanes,
+                "simd": folding.simd if folding else (1 if lanes else 0),
+                "style": folding.multipliers.value if folding else "",
+                "luts": cost.luts,
+                "flip_flops": cost.flip_flops,
+                "dsps": cost.dsps,
+                "brams": cost.brams,
+                "interval_cycles": cost.interval_cycles,
+                "loss": sum(part.loss for part in own),
+            }
+        )
+    return rows
+
+
+def _device_frame(device: Device) -> pd.DataFrame:
+    rows: list[dict[str, Any]] = [
+        {"resource": name, "available": device.available(name), "usable": device.usable(name)}
+        for name in ("luts", "flip_flops", "dsps")
+    ]
+    blocks, halves = "brams", "bram18s"
+    rows.append({"resource": blocks, "available": device.available(halves) / 2, "usable": device.usable(halves) / 2})
+    return pd.DataFrame(rows)
+
+
+def facts(prepared: Prepared, device: Device, result: FrontResult) -> Mapping[str, str]:
+    """Provenance and headline figures, as texts."""
+    config = prepared.config
+    saving = result.savings[0] if result.savings else None
+    found = {
+        "workload": f"{prepared.workload.name}: {prepared.workload.workload.description}",
+        "device": f"{device.name} at {config.device.clock_mhz:g} MHz, at least {config.device.min_fps:g} frames/s",
+        "complete": "yes" if result.complete else f"no: {result.why_incomplete}",
+        "solver calls": f"{result.solves} in {result.solve_seconds:.1f} s, HiGHS through Pyomo, gap 0, tolerance 1e-9",
+        "samples": f"{len(prepared.calibration)} calibration ({len(prepared.sensitivity)} for sensitivity), "
+        f"{len(prepared.validation)} validation, {len(prepared.test)} test",
+        "Spearman, predicted and measured loss": f"{result.rank_correlation:.3f} over {len(result.designs)} designs",
+        "nondominated by measurement": f"{sum(mark_nondominated(result.designs))} of {len(result.designs)}",
+    }
+    if saving is not None:
+        found["best mixed against cheapest uniform"] = saving.describe()
+    found |= {f"{name} version": _version(name) for name in _VERSIONS}
+    found["python"] = platform.python_version()
+    found["seed"] = "none used: every step is deterministic"
+    return found
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def notes(result: FrontResult) -> tuple[str, ...]:
+    """What is measured and what is modelled, in sentences."""
+    shown = result.designs[0] if result.designs else None
+    band = f" One standard deviation of the LUTs is about {shown.total.error_band:.0%}." if shown else ""
+    return (
+        (
+            "Measured: losses and accuracies, by executing every design whole in hardware mode, bit for bit, on "
+            "validation images; the test column was opened once, for the designs shown."
+        ),
+        (
+            "Modelled: LUTs, flip-flops, DSPs and block RAM, composed from synthesised units of bitfront's own RTL "
+            f"(UltraScale+ LUTs); vendor flows and HLS differ.{band}"
+        ),
+        "Modelled: interval and latency cycles, by formula from the folding; clock frequency is a setting.",
+        "Predicted loss: the sum of per-tensor and per-layer divergences on calibration images.",
+    )

@@ -1,0 +1,103 @@
+"""The result of an exploration as it is kept in a study: front, uniform rivals, and what was learned comparing them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from dse.comparison import PairedInterval, Saving
+from dse.designs import Design, design_from_json, design_to_json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredSaving:
+    """A saving with the accuracies of both designs compared on the test set."""
+
+    saving: Saving
+    test: PairedInterval
+
+    def describe(self) -> str:
+        """The saving in one sentence."""
+        mixed, uniform, test = self.saving.mixed, self.saving.uniform, self.test
+        return (
+            f"{self.saving.ratio:.1%} of the utilisation ({mixed.name}: {mixed.utilisation:.2%}, {uniform.name} "
+            f"{uniform.summary}: {uniform.utilisation:.2%}; intervals {mixed.interval_cycles} and "
+            f"{uniform.interval_cycles} cycles); test accuracy {100 * test.difference:+.2f} points, paired "
+            f"95 % interval {100 * test.low:+.2f} to {100 * test.high:+.2f}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrontResult:
+    """What `bitfront front` and `bitfront measure` leave behind.
+
+    ``designs`` are the solver's, cheapest first; ``uniform`` the rivals; measured fields are filled in by measuring.
+    """
+
+    key: str
+    designs: tuple[Design, ...]
+    uniform: tuple[Design, ...] = ()
+    complete: bool
+    why_incomplete: str
+    solves: int
+    solve_seconds: float
+    float_validation_accuracy: float | None = None
+    float_test_accuracy: float | None = None
+    rank_correlation: float = float("nan")
+    savings: tuple[MeasuredSaving, ...] = field(default=())
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether every design was executed on validation and test data."""
+        return self.float_test_accuracy is not None
+
+    def design(self, name: str) -> Design:
+        """A design by name.
+
+        Raises:
+            KeyError: if there is none of that name.
+        """
+        for design in (*self.designs, *self.uniform):
+            if design.name == name:
+                return design
+        raise KeyError(name)
+
+    def to_json(self) -> dict[str, Any]:
+        """The result as JSON values."""
+        return {
+            "key": self.key,
+            "designs": [design_to_json(design) for design in self.designs],
+            "uniform": [design_to_json(design) for design in self.uniform],
+            "complete": self.complete,
+            "why_incomplete": self.why_incomplete,
+            "solves": self.solves,
+            "solve_seconds": self.solve_seconds,
+            "float_validation_accuracy": self.float_validation_accuracy,
+            "float_test_accuracy": self.float_test_accuracy,
+            "rank_correlation": self.rank_correlation,
+            "savings": [
+                {
+                    "mixed": measured.saving.mixed.name,
+                    "uniform": measured.saving.uniform.name,
+                    "difference": measured.test.difference,
+                    "low": measured.test.low,
+                    "high": measured.test.high,
+                }
+                for measured in self.savings
+            ],
+        }
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> FrontResult:
+        """The inverse of `to_json`."""
+        designs = tuple(design_from_json(one) for one in content["designs"])
+        uniform = tuple(design_from_json(one) for one in content["uniform"])
+        by_name = {design.name: design for design in (*designs, *uniform)}
+        savings = tuple(
+            MeasuredSaving(
+                saving=Saving(mixed=by_name[one["mixed"]], uniform=by_name[one["uniform"]]),
+                test=PairedInterval(difference=one["difference"], low=one["low"], high=one["high"]),
+            )
+            for one in content["savings"]
+        )
+        return cls(**(content | {"designs": designs, "uniform": uniform, "savings": savings}))

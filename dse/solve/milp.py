@@ -1,0 +1,261 @@
+"""The mixed-integer model in Pyomo and its solution by HiGHS, with tolerances under which integers can decide.
+
+Couplings are written as flows (per attribute value, as many picks on the left as on the right), which is 2 to 5 times
+faster to solve than pairwise conflicts; thresholds fix picks to zero; a maximum is a rank above its lowest level.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dse.solve.problem import PARTS_PER_MILLION, Combine, IntArray, Problem, UtilisationObjective
+from dse.solve.query import Query, limits_of
+from dse.solve.reduce import largest_sum
+from dse.solve.result import SolverVersionError, Status
+from dse.solve.terms import Term, term_of, weights_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from dse.solve.evaluate import Selection
+
+TOLERANCE = 1e-9
+"""Primal, dual and integer feasibility. With the solver's default of 1e-6 a coefficient of a million violates a limit
+by whole units while the status says optimal."""
+
+ABSOLUTE_GAP = 0.9
+"""Below 1 because every objective is an integer; above 0 because float sums near 5e13 carry an error of about 0.01."""
+
+BOUND_ROUNDING = 0.05
+"""A dual bound this much above an integer still counts as that integer; less than 1 - ABSOLUTE_GAP."""
+
+PRESOLVE = "off"
+"""After ``reduce_options`` presolve finds little and costs most of the time: nine solves of 8 layers with about 280
+options left each took 18.3 s with it and 4.0 s without, with the same optima (HiGHS 1.15.1, one thread)."""
+
+OLDEST_HIGHSPY = (1, 15, 1)
+"""Earlier versions return wrong optima as optimal (HiGHS issues 3043, 3073 and 3094)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltModel:
+    """A Pyomo model with what is needed to read its answer.
+
+    Attributes:
+        model: The ``ConcreteModel``; ``model.pick[layer, option]`` are the choices.
+        terms: What is minimised, first to last.
+        weights: Weight of each term's steps in the objective.
+    """
+
+    model: Any
+    terms: tuple[Term, ...]
+    weights: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What HiGHS said to one model.
+
+    Attributes:
+        status: Whether it proved optimality, infeasibility or ran out of time.
+        selection: Option index per layer, rounded; None without a feasible point.
+        bound: Proven lower bound of the model's objective, as an integer; 0 when there is none (steps are never
+            negative).
+        seconds: Wall time of the solve, building excluded.
+    """
+
+    status: Status
+    selection: Selection | None
+    bound: int
+    seconds: float
+
+
+def build_model(problem: Problem, query: Query, excluded: Sequence[Selection] = ()) -> BuiltModel:
+    """The Pyomo model of a query; selections in ``excluded`` are cut off one by one."""
+    import pyomo.environ as pyo
+
+    terms = tuple(term_of(problem, query, name) for name in query.order)
+    weights = weights_of(terms)
+    model = pyo.ConcreteModel(name="one option per layer")
+    indices = [(i, o) for i, layer in enumerate(problem.layers) for o in range(layer.option_count)]
+    model.pick = pyo.Var(indices, domain=pyo.Binary)
+    picks = [[model.pick[i, o] for o in range(layer.option_count)] for i, layer in enumerate(problem.layers)]
+    model.one_option = pyo.ConstraintList()
+    for variables in picks:
+        model.one_option.add(_linear(variables, [1] * len(variables)) == 1)
+    _add_couplings(problem, model, picks)
+    _add_limits(problem, query, model, picks)
+    model.steps = pyo.Var(range(len(terms)), domain=pyo.NonNegativeIntegers)
+    model.definitions = pyo.ConstraintList()
+    for position, term in enumerate(terms):
+        model.steps[position].setub(term.span)
+        _define_term(problem, term, model, picks, model.steps[position])
+    model.excluded = pyo.ConstraintList()
+    for selection in excluded:
+        chosen = [picks[i][option] for i, option in enumerate(selection)]
+        model.excluded.add(_linear(chosen, [1] * len(chosen)) <= len(chosen) - 1)
+    model.objective = pyo.Objective(expr=_objective(problem, terms, weights, model, picks), sense=pyo.minimize)
+    return BuiltModel(model=model, terms=terms, weights=weights)
+
+
+def _linear(variables: Sequence[Any], coefficients: Iterable[float]) -> Any:  # noqa: ANN401 - a Pyomo expression
+    """Sum of coefficient times variable, leaving out zeros."""
+    from pyomo.core.expr.numeric_expr import LinearExpression
+
+    used = [(c, v) for c, v in zip(coefficients, variables, strict=True) if c]
+    return LinearExpression(constant=0, linear_coefs=[c for c, _ in used], linear_vars=[v for _, v in used])
+
+
+def _add_couplings(problem: Problem, model: Any, picks: Sequence[Sequence[Any]]) -> None:  # noqa: ANN401
+    import pyomo.environ as pyo
+
+    model.couplings = pyo.ConstraintList()
+    index = problem.layer_index
+    for coupling in problem.couplings:
+        (left, left_key), (right, right_key) = ((index[name], key) for name, key in coupling.ends)
+        left_values = problem.layers[left].column(left_key)
+        right_values = problem.layers[right].column(right_key)
+        for value in np.union1d(left_values, right_values).tolist():
+            here = [picks[left][o] for o in np.flatnonzero(left_values == value).tolist()]
+            there = [picks[right][o] for o in np.flatnonzero(right_values == value).tolist()]
+            model.couplings.add(_linear(here + there, [1] * len(here) + [-1] * len(there)) == 0)
+
+
+def _add_limits(problem: Problem, query: Query, model: Any, picks: Sequence[Sequence[Any]]) -> None:  # noqa: ANN401
+    """Rows for limits on sums that can bind; picks beyond a limit on a maximum are fixed to zero."""
+    import pyomo.environ as pyo
+
+    limits = limits_of(problem, query)
+    model.limits = pyo.ConstraintList()
+    for attribute, limit in limits.sums.items():
+        if largest_sum(problem, attribute) > limit:
+            columns = [layer.column(attribute) for layer in problem.layers]
+            lowest = sum(int(column.min()) for column in columns)
+            model.limits.add(_above_lowest(columns, picks) <= limit - lowest)
+    for attribute, limit in limits.maxima.items():
+        for layer, variables in zip(problem.layers, picks, strict=True):
+            if attribute in layer.columns:
+                for option in np.flatnonzero(layer.column(attribute) > limit).tolist():
+                    variables[option].fix(0)
+
+
+def _above_lowest(columns: Sequence[IntArray], picks: Sequence[Sequence[Any]], weight: float = 1) -> Any:  # noqa: ANN401
+    """Weight times the sum of what the picked options have above their layer's smallest value."""
+    variables = [variable for layer in picks for variable in layer]
+    return _linear(variables, [weight * c for column in columns for c in (column - column.min()).tolist()])
+
+
+def _define_term(problem: Problem, term: Term, model: Any, picks: Sequence[Sequence[Any]], steps: Any) -> None:  # noqa: ANN401
+    """Rows that hold ``steps`` at or above the term; a sum needs none, it stands in the objective itself."""
+    objective = problem.objective(term.name)
+    if isinstance(objective, UtilisationObjective):
+        for resource, limit in objective.limits.items():
+            columns = [layer.column(resource) for layer in problem.layers]
+            lowest = sum(int(column.min()) for column in columns)
+            # used * 10**6 / limit <= offset + steps. The left side moves in units of common / limit, so half a unit of
+            # room decides nothing and keeps rounding from doing so. A step must have coefficient 1: in units of the
+            # resource (10**-4 and less) HiGHS 1.15.1 missed optima by a step.
+            common = math.gcd(limit, PARTS_PER_MILLION)
+            room = (term.offset * limit - lowest * PARTS_PER_MILLION + common / 2) / limit
+            used = _above_lowest(columns, picks, PARTS_PER_MILLION / limit)
+            model.definitions.add(used - steps <= room)
+    elif term.levels is not None:
+        for layer, variables in zip(problem.layers, picks, strict=True):
+            if term.name in layer.columns:
+                ranks = np.minimum(term.rank(layer.column(term.name)), term.span)
+                if ranks.any():
+                    model.definitions.add(_linear(variables, ranks.tolist()) - steps <= 0)
+    else:
+        steps.fix(0)
+
+
+def _objective(
+    problem: Problem,
+    terms: tuple[Term, ...],
+    weights: tuple[int, ...],
+    model: Any,  # noqa: ANN401
+    picks: Sequence[Sequence[Any]],
+) -> Any:  # noqa: ANN401
+    parts = []
+    for position, (term, weight) in enumerate(zip(terms, weights, strict=True)):
+        attribute = not isinstance(problem.objective(term.name), UtilisationObjective)
+        if attribute and problem.combines(term.name) is Combine.SUM:
+            parts.append(_above_lowest([layer.column(term.name) for layer in problem.layers], picks, weight))
+        else:
+            parts.append(weight * model.steps[position])
+    return sum(parts)
+
+
+def require_solver() -> None:
+    """Raise SolverVersionError unless a HiGHS without known wrong optima is installed."""
+    import highspy
+
+    highs = highspy.Highs()
+    found = (highs.versionMajor(), highs.versionMinor(), highs.versionPatch())
+    if found < OLDEST_HIGHSPY:
+        given, needed = (".".join(map(str, version)) for version in (found, OLDEST_HIGHSPY))
+        raise SolverVersionError(
+            f"highspy is {given}, but at least {needed} is needed, because earlier versions return wrong optima: "
+            f"pip install 'highspy>={needed}'"
+        )
+
+
+def run_highs(built: BuiltModel, *, time_limit_seconds: float) -> Answer:
+    """Solve a model at gap 0 with one thread and a fixed seed, and round what comes back.
+
+    Raises:
+        SolverVersionError: highspy is missing fixes that exact answers need.
+        RuntimeError: HiGHS ended with a status that is neither optimal, infeasible nor out of time.
+    """
+    from pyomo.contrib.solver.common.factory import SolverFactory
+    from pyomo.contrib.solver.common.results import TerminationCondition
+
+    require_solver()
+    solver = SolverFactory("highs")
+    started = time.perf_counter()
+    results = solver.solve(
+        built.model,
+        load_solutions=False,
+        raise_exception_on_nonoptimal_result=False,
+        threads=1,
+        time_limit=time_limit_seconds,
+        rel_gap=0.0,
+        abs_gap=ABSOLUTE_GAP,
+        solver_options={
+            "mip_feasibility_tolerance": TOLERANCE,
+            "primal_feasibility_tolerance": TOLERANCE,
+            "dual_feasibility_tolerance": TOLERANCE,
+            "random_seed": 0,
+            "presolve": PRESOLVE,
+        },
+    )
+    seconds = time.perf_counter() - started
+    status = {
+        TerminationCondition.convergenceCriteriaSatisfied: Status.OPTIMAL,
+        TerminationCondition.provenInfeasible: Status.INFEASIBLE,
+        TerminationCondition.infeasibleOrUnbounded: Status.INFEASIBLE,  # every variable is bounded
+        TerminationCondition.maxTimeLimit: Status.TIME_LIMIT,
+    }.get(results.termination_condition)
+    if status is None:
+        raise RuntimeError(f"HiGHS ended with {results.termination_condition}: not optimal, infeasible or out of time")
+    selection = None
+    if results.incumbent_objective is not None and status is not Status.INFEASIBLE:
+        selection = _read_selection(built.model, results.solution_loader.get_vars())
+    bound = results.objective_bound
+    proven = max(0, math.ceil(bound - BOUND_ROUNDING)) if bound is not None and math.isfinite(bound) else 0
+    return Answer(status=status, selection=selection, bound=proven, seconds=seconds)
+
+
+def _read_selection(model: Any, values: Any) -> Selection:  # noqa: ANN401
+    """The option with the largest value in each layer (the only one near 1)."""
+    best: dict[int, tuple[float, int]] = {}
+    for (layer, option), variable in model.pick.items():
+        value = values.get(variable, 0.0)
+        if layer not in best or value > best[layer][0]:
+            best[layer] = (value, option)
+    return tuple(best[layer][1] for layer in sorted(best))

@@ -1,0 +1,357 @@
+"""A study: one folder with its settings, its measurements and its results, and the steps that fill it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from dse.comparison import (
+    PairedInterval,
+    mark_nondominated,
+    paired_interval,
+    rank_correlation,
+    savings,
+    solve_uniform,
+)
+from dse.config import CONFIG_NAME, StudyConfig, load_config, render_config
+from dse.decoding import design_of
+from dse.designs import Design, DesignKind
+from dse.errors import InfeasibleError, StudyError
+from dse.export import export_design
+from dse.measurement import measure_designs, outputs_of
+from dse.options import DecisionTables, build_tables
+from dse.preparation import Prepared, prepare
+from dse.progress import solver_progress
+from dse.report_data import report_data
+from dse.results import FrontResult, MeasuredSaving
+from dse.solve import explain, optimise
+from dse.store import Store, context_key
+from dse.sweep import SweepOutcome, loss_table, run_sweep
+from hwmodels.devices import DeviceError, load_device
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    import pandas as pd
+
+    from dse.export import Exported
+    from dse.solve.problem import Problem
+    from hwmodels.devices import Device
+    from reports import WrittenReport
+
+CHOSEN_ACCURACY_LOSS = 0.01
+"""The design `Study.chosen` names is the cheapest within this of the float network's validation accuracy."""
+
+
+def default_jobs() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+@dataclass(frozen=True, eq=False)
+class Front:
+    """The designs of a study's front, cheapest first: a sequence with a data frame."""
+
+    result: FrontResult
+    frame: pd.DataFrame
+    """A row per design, as in front.csv."""
+
+    def __len__(self) -> int:
+        return len(self.result.designs)
+
+    def __getitem__(self, index: int) -> Design:
+        return self.result.designs[index]
+
+    def _repr_html_(self) -> str:
+        columns = ["design", "name", "measured_loss", "validation_accuracy", "utilisation", "frames_per_second"]
+        return str(self.frame[columns].to_html(index=False, float_format="{:.4g}".format))
+
+
+class Study:
+    """A study folder, opened for work; only one process can have it open.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from dse.config import check_config
+    >>> folder = TemporaryDirectory()
+    >>> settings = check_config({"network": {"workload": "digits-mlp"}}, source="here")
+    >>> with Study.create(folder.name + "/mlp", settings) as study:
+    ...     study.prepared.network.multiply_accumulates(study.prepared.network.engines[0])
+    4096
+    >>> folder.cleanup()
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Open the study in ``folder``; use `create` or `open`."""
+        self.folder = folder
+        self.config = load_config(folder / CONFIG_NAME)
+        self.store = Store(folder)
+
+    @classmethod
+    def create(cls, folder: str | Path, config: StudyConfig | None = None) -> Self:
+        """Make a study folder with a commented study.toml and open it.
+
+        Raises:
+            StudyError: if the folder holds a study already or cannot be written.
+        """
+        write_study(Path(folder), config or StudyConfig())
+        return cls(Path(folder))
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Self:
+        """Open the study in a folder; whatever was measured in it before is there.
+
+        Raises:
+            StudyError: if there is no study, its file has a mistake, or another process has it open.
+        """
+        path = Path(folder)
+        return cls(path.parent if path.name == CONFIG_NAME else path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let others open the study."""
+        self.store.close()
+
+    @cached_property
+    def prepared(self) -> Prepared:
+        """Network, data and calibration."""
+        return prepare(self.config)
+
+    @cached_property
+    def device(self) -> Device:
+        """The device of the study file."""
+        try:
+            return load_device(self._device_path())
+        except DeviceError as error:
+            raise StudyError(str(error)) from error
+
+    def _device_path(self) -> str | Path:
+        """A device file is looked for beside study.toml first."""
+        beside = self.folder / self.config.device.name
+        return beside if beside.is_file() else self.config.device.name
+
+    def sweep(self, *, jobs: int | None = None) -> SweepOutcome:
+        """Measure the loss of every tensor and layer in every format; only what is missing."""
+        return run_sweep(self.prepared, self.store, jobs=jobs or default_jobs())
+
+    @cached_property
+    def tables(self) -> DecisionTables:
+        """What the solver chooses from."""
+        try:
+            return build_tables(self.prepared, loss_table(self.prepared, self.store), self.device)
+        except DeviceError as error:
+            raise StudyError(str(error)) from error
+
+    def front(self, *, jobs: int | None = None) -> Front:
+        """Solve for the front and for the uniform rivals, unless this very front is stored already.
+
+        Raises:
+            InfeasibleError: if no design meets the caps; says which resource is short and what would help.
+        """
+        stored = self._stored()
+        if stored is not None:
+            return self._view(stored)
+        started = time.perf_counter()
+        settings = self.config.front
+        with solver_progress(settings.solves) as on_progress:
+            solved = optimise(
+                self.tables.problem(),
+                max_solves=settings.solves,
+                time_limit_seconds=settings.time_limit_seconds,
+                on_progress=on_progress,
+                jobs=jobs or default_jobs(),
+            )
+        if solved.infeasibility is not None:
+            raise InfeasibleError(str(solved.infeasibility))
+        points = sorted(solved.points, key=lambda point: tuple(point.objectives[name] for name in solved.objectives))
+        designs = tuple(
+            design_of(self.prepared, self.tables, point, name=f"d{index:02d}", kind=DesignKind.FRONT)
+            for index, point in enumerate(points, start=1)
+        )
+        seconds = time.perf_counter() - started
+        result = FrontResult(
+            key=self._front_key(),
+            designs=designs,
+            uniform=tuple(solve_uniform(self.prepared, self.tables, [design.interval_cycles for design in designs])),
+            complete=solved.complete,
+            why_incomplete=solved.why_incomplete,
+            solves=solved.solves,
+            solve_seconds=seconds,
+        )
+        self._keep(result)
+        return self._view(result)
+
+    def measure(self, *, jobs: int | None = None) -> Front:
+        """Execute designs whole in hardware mode: all on validation data, then the shown ones once on test data."""
+        result = self._required()
+        if result.is_measured:
+            return self._view(result)
+        prepared, workers = self.prepared, jobs or default_jobs()
+        everything = [*result.designs, *result.uniform]
+        losses = measure_designs(
+            prepared, self.store, everything, prepared.validation, jobs=workers, description="validation"
+        )
+        measured = [one.replace(validation=loss) for one, loss in zip(everything, losses, strict=True)]
+        mixed, uniform = measured[: len(result.designs)], measured[len(result.designs) :]
+        float_accuracy = prepared.float_yardstick(prepared.validation).accuracy
+        found = savings(mixed, uniform, float_accuracy=float_accuracy)
+        shown = [one for one, flag in zip(uniform, mark_nondominated(uniform), strict=True) if flag]
+        tested = self._test([*mixed, *shown], jobs=workers)
+        by_name = {design.name: design for design in tested}
+        kept = [saving for saving in found if saving.uniform.name in by_name][:1]
+        result = FrontResult(
+            key=result.key,
+            designs=tuple(by_name[one.name] for one in mixed),
+            uniform=tuple(by_name[one.name] for one in shown),
+            complete=result.complete,
+            why_incomplete=result.why_incomplete,
+            solves=result.solves,
+            solve_seconds=result.solve_seconds,
+            float_validation_accuracy=float_accuracy,
+            float_test_accuracy=prepared.float_yardstick(prepared.test).accuracy,
+            rank_correlation=rank_correlation(mixed),
+            savings=tuple(
+                MeasuredSaving(saving=saving, test=self._paired(saving.mixed, saving.uniform)) for saving in kept
+            ),
+        )
+        self._keep(result)
+        return self._view(result)
+
+    def _test(self, designs: list[Design], *, jobs: int) -> list[Design]:
+        samples = self.prepared.test
+        losses = measure_designs(self.prepared, self.store, designs, samples, jobs=jobs, description="test")
+        return [one.replace(test=loss) for one, loss in zip(designs, losses, strict=True)]
+
+    def _paired(self, first: Design, second: Design) -> PairedInterval:
+        samples = self.prepared.test
+        correct = [
+            outputs_of(self.prepared, design, samples).argmax(axis=1) == samples.labels for design in (first, second)
+        ]
+        return paired_interval(correct[0], correct[1])
+
+    def report(self) -> WrittenReport:
+        """Write report.html, the figures and front.csv into the study folder."""
+        from reports import write_report
+
+        return write_report(report_data(self.prepared, self.device, self._measured()), self.folder)
+
+    def chosen(self) -> Design:
+        """The cheapest measured design within `CHOSEN_ACCURACY_LOSS` of the float network, else the most accurate."""
+        result = self._measured()
+        floor = (result.float_validation_accuracy or 0.0) - CHOSEN_ACCURACY_LOSS
+        good = [one for one in result.designs if one.validation and one.validation.accuracy >= floor]
+        if good:
+            return min(good, key=lambda one: (one.utilisation, one.validation.divergence if one.validation else 0.0))
+        return max(result.designs, key=lambda one: one.validation.accuracy if one.validation else 0.0)
+
+    def export(self, name: str, folder: str | Path | None = None) -> Exported:
+        """Write the integer parameters of a design; by default into exports/NAME of the study folder.
+
+        Raises:
+            StudyError: for an unknown design or a folder that is not empty.
+        """
+        result = self._required()
+        try:
+            design = result.design(name)
+        except KeyError as error:
+            names = ", ".join(one.name for one in result.designs)
+            raise StudyError(f"there is no design {name!r}: the front has {names}") from error
+        target = Path(folder) if folder is not None else self.folder / "exports" / name
+        return export_design(self.prepared, self.device, design, target)
+
+    def export_again(self, name: str) -> Exported:
+        """Like `export` into the study folder, replacing what an earlier run of the same study wrote there."""
+        target = self.folder / "exports" / name
+        if (target / "manifest.json").is_file():
+            shutil.rmtree(target)
+        return self.export(name)
+
+    def explain(self, limits: dict[str, int] | None = None) -> str:
+        """Why the caps cannot be met and what would help, or that they can; ``limits`` replace usable resources."""
+        problem = _with_limits(self.tables.problem(), limits or {})
+        return str(explain(problem))
+
+    def _front_key(self) -> str:
+        return context_key(
+            sweep=self.prepared.sweep_context,
+            formats=self.config.formats.model_dump(),
+            device=repr(self.device),
+            target=self.config.device.model_dump(),
+            front=self.config.front.model_dump(),
+        )
+
+    def _keep(self, result: FrontResult) -> None:
+        self.store.put("front", result.to_json())
+
+    def _stored(self) -> FrontResult | None:
+        content = self.store.get("front")
+        if content is None or content["key"] != self._front_key():
+            return None
+        return FrontResult.from_json(content)
+
+    def _required(self) -> FrontResult:
+        stored = self._stored()
+        if stored is None:
+            raise StudyError(f"study {self.folder} has no front for its present settings: run `bitfront front` first")
+        return stored
+
+    def _measured(self) -> FrontResult:
+        result = self._required()
+        if not result.is_measured:
+            raise StudyError(f"the front of study {self.folder} is not measured yet: run `bitfront measure` first")
+        return result
+
+    def _view(self, result: FrontResult) -> Front:
+        import pandas as pd
+
+        from dse.report_data import design_row
+
+        flags = mark_nondominated(result.designs)
+        rows = [
+            design_row(self.prepared, design, nondominated=flag)
+            for design, flag in zip(result.designs, flags, strict=True)
+        ]
+        return Front(result=result, frame=pd.DataFrame(rows))
+
+
+def open_or_create(folder: Path, config: StudyConfig) -> Study:
+    """Open the study in a folder, made with ``config`` if there is none; an existing one keeps its own settings."""
+    if not (folder / CONFIG_NAME).exists():
+        write_study(folder, config)
+    return Study.open(folder)
+
+
+def write_study(folder: Path, config: StudyConfig) -> None:
+    """Make a folder with a study.toml.
+
+    Raises:
+        StudyError: if it holds one already or cannot be written.
+    """
+    path = folder / CONFIG_NAME
+    if path.exists():
+        raise StudyError(f"{path} exists already: choose another folder, or open this one")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(render_config(config), encoding="utf-8")
+    except OSError as error:
+        raise StudyError(
+            f"study folder {folder} is not writable ({error.strerror}): choose a folder you may write to"
+        ) from error
+
+
+def _with_limits(problem: Problem, limits: dict[str, int]) -> Problem:
+    from dse.solve.problem import Cap
+
+    caps = [Cap(resource=cap.resource, limit=limits.get(cap.resource, cap.limit)) for cap in problem.caps]
+    return problem.replace(caps=tuple(caps))

@@ -1,0 +1,149 @@
+"""The sweep: every probe measured once, committed as it finishes, on all cores; and the loss tables made of it."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import joblib
+from threadpoolctl import threadpool_limits
+
+from dse.errors import StudyError
+from dse.progress import tracked
+from dse.store import Measurement
+from emulation.sensitivity import EdgeProbe, EngineProbe, Probe, SensitivityBench
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dse.preparation import Prepared
+    from dse.store import Store
+    from emulation.formats import Format
+    from emulation.losses import Losses
+
+
+def subject_of(probe: Probe) -> str:
+    """The key a probe's losses are stored under.
+
+    >>> from emulation.catalogue import parse
+    >>> subject_of(EngineProbe(layer="fc", activation=parse("uint4"), weight=None))
+    '["engine", "fc", "uint4", "float"]'
+    """
+    if isinstance(probe, EdgeProbe):
+        return json.dumps(["edge", probe.edge, str(probe.format)])
+    weight = "float" if probe.weight is None else str(probe.weight)
+    return json.dumps(["engine", probe.layer, str(probe.activation), weight])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepOutcome:
+    """How a sweep went."""
+
+    measured: int
+    known_before: int
+    seconds: float
+
+
+def run_sweep(prepared: Prepared, store: Store, *, jobs: int) -> SweepOutcome:
+    """Measure every probe that is not in the store yet.
+
+    Args:
+        prepared: the calibrated network and its samples.
+        store: where rows are committed as they finish.
+        jobs: probes measured at once.
+    """
+    started = time.perf_counter()
+    probes = {subject_of(probe): probe for probe in prepared.probes()}
+    missing = store.missing(prepared.sweep_context, probes)
+    if missing:
+        try:
+            bench = prepared.bench()
+            _warm_up(bench, [probes[subject] for subject in missing])
+            _measure_all(bench, {subject: probes[subject] for subject in missing}, prepared, store, jobs=jobs)
+        except ValueError as error:
+            raise StudyError(str(error)) from error
+    return SweepOutcome(
+        measured=len(missing), known_before=len(probes) - len(missing), seconds=time.perf_counter() - started
+    )
+
+
+def _warm_up(bench: SensitivityBench, probes: list[Probe]) -> None:
+    """Compile (or load) the kernels once, before several threads ask for them."""
+    engine = next((probe for probe in probes if isinstance(probe, EngineProbe)), None)
+    bench.measure(engine or probes[0])
+
+
+def _measure_all(
+    bench: SensitivityBench, probes: Mapping[str, Probe], prepared: Prepared, store: Store, *, jobs: int
+) -> None:
+    tasks = (joblib.delayed(_measure)(bench, subject, probe) for subject, probe in probes.items())
+    # One thread each inside the linear algebra: the probes themselves fill the cores.
+    with threadpool_limits(limits=1), _one_torch_thread():
+        rows = joblib.Parallel(n_jobs=jobs, backend="threading", return_as="generator_unordered")(tasks)
+        for row in tracked(rows, description="sensitivity", total=len(probes)):
+            store.add(prepared.sweep_context, row)
+
+
+def _measure(bench: SensitivityBench, subject: str, probe: Probe) -> Measurement:
+    started = time.perf_counter()
+    losses = bench.measure(probe)
+    return Measurement(subject=subject, losses=losses, seconds=time.perf_counter() - started)
+
+
+class _one_torch_thread:  # noqa: N801 - a context manager is named like a function
+    def __enter__(self) -> None:
+        import torch
+
+        self._threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+
+    def __exit__(self, *details: object) -> None:
+        import torch
+
+        torch.set_num_threads(self._threads)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossTable:
+    """What each choice adds to the predicted loss of a design, in nats a sample.
+
+    ``edges[edge, format]`` is charged once for a tensor, whoever reads it. ``engines[layer, activation, weight]`` is
+    what quantising the weights adds when the input is in ``activation`` already: the loss of the engine emulated
+    exactly, less the loss of its quantised input alone. It may be negative.
+    """
+
+    edges: Mapping[tuple[str, Format], float]
+    engines: Mapping[tuple[str, Format, Format], float]
+
+
+def loss_table(prepared: Prepared, store: Store) -> LossTable:
+    """The loss table of a finished sweep.
+
+    Raises:
+        StudyError: if measurements are missing; says how many and what to run.
+    """
+    known = store.measurements(prepared.sweep_context)
+    probes = prepared.probes()
+    missing = sum(subject_of(probe) not in known for probe in probes)
+    if missing:
+        raise StudyError(f"{missing} of {len(probes)} sensitivity measurements are missing: run `bitfront sweep` first")
+
+    def loss(probe: Probe) -> float:
+        return _smooth_loss(known[subject_of(probe)])
+
+    edges = {(probe.edge, probe.format): loss(probe) for probe in probes if isinstance(probe, EdgeProbe)}
+    engines = {}
+    for probe in probes:
+        if isinstance(probe, EngineProbe) and probe.weight is not None:
+            edge = prepared.network.input_edges(prepared.network.by_name[probe.layer])[0]
+            alone = EngineProbe(layer=probe.layer, activation=probe.activation, weight=None)
+            is_only_reader = prepared.reader_count(edge) == 1
+            input_loss = edges[edge, probe.activation] if is_only_reader else loss(alone)
+            engines[probe.layer, probe.activation, probe.weight] = loss(probe) - input_loss
+    return LossTable(edges=edges, engines=engines)
+
+
+def _smooth_loss(losses: Losses) -> float:
+    return losses.divergence

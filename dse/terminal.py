@@ -1,0 +1,282 @@
+"""What the command line prints: tables and closing words on standard output, errors on standard error."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from dse.comparison import mark_nondominated
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from dse.designs import Design
+    from dse.doctor import Check
+    from dse.results import FrontResult
+    from emulation.catalogue import Entry
+    from hwmodels.devices import Device
+    from hwmodels.layer_files import PricedLayer
+
+    Rows = Sequence[Mapping[str, Any]]
+
+WIDTH_WITHOUT_TERMINAL = 140
+"""Columns when standard output is a file or a pipe, where rich would take 80."""
+
+
+def out() -> Console:
+    """Standard output."""
+    return _console(stderr=False)
+
+
+def err() -> Console:
+    """Standard error."""
+    return _console(stderr=True)
+
+
+def _console(*, stderr: bool) -> Console:
+    console = Console(stderr=stderr, highlight=False, soft_wrap=False)
+    if not console.is_terminal:
+        console = Console(stderr=stderr, highlight=False, width=WIDTH_WITHOUT_TERMINAL)
+    return console
+
+
+def say_error(message: str) -> None:
+    """One paragraph on standard error; the text is shown as it is, whatever a name in it holds."""
+    err().print(Text("bitfront: ", style="bold red") + Text(message))
+
+
+def print_json(content: object) -> None:
+    """JSON on standard output; NaN and infinity become null, which JSON has."""
+    sys.stdout.write(json.dumps(_plain(content), indent=1, allow_nan=False) + "\n")
+
+
+def _plain(content: object) -> object:
+    if isinstance(content, float) and not math.isfinite(content):
+        return None
+    if isinstance(content, dict):
+        return {str(key): _plain(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_plain(value) for value in content]
+    return content
+
+
+def table(title: str, columns: Mapping[str, str]) -> Table:
+    """An empty table; ``columns`` maps headings to "left" or "right"."""
+    result = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False)
+    for heading, side in columns.items():
+        result.add_column(heading, justify="right" if side == "right" else "left", overflow="fold")
+    return result
+
+
+def front_table(result: FrontResult, clock_mhz: float, *, most: int = 40) -> Table:
+    """The designs that no other measured design beats, cheapest first, and the float network."""
+    designs = list(result.designs)
+    if result.is_measured:
+        designs = [one for one, flag in zip(designs, mark_nondominated(designs), strict=True) if flag]
+    shown = sorted(_spread(designs, most), key=lambda one: one.utilisation)
+    count = f"{len(shown)} of {len(designs)}" if len(shown) < len(designs) else f"{len(designs)}"
+    what = "nondominated by measured loss" if result.is_measured else "by predicted loss"
+    columns = {
+        "design": "left",
+        "formats: weights, activations": "left",
+        "util %": "right",
+        "LUT": "right",
+        "DSP": "right",
+        "BRAM": "right",
+        "frames/s": "right",
+        "latency us": "right",
+        "loss pred.": "right",
+        "loss meas.": "right",
+        "valid. %": "right",
+        "test %": "right",
+    }
+    found = table(f"Pareto front ({count} designs, {what})", columns)
+    found.add_row(
+        "float", "float32 everywhere", "", "", "", "", "", "", "0", "0",
+        _percent(result.float_validation_accuracy), _percent(result.float_test_accuracy),
+    )  # fmt: skip
+    for design in shown:
+        found.add_row(
+            design.name,
+            Text(design.summary),
+            f"{100 * design.utilisation:.2f}",
+            f"{design.total.luts}",
+            f"{design.total.dsps}",
+            f"{design.total.brams:g}",
+            f"{clock_mhz * 1e6 / design.interval_cycles:.0f}",
+            f"{design.latency_cycles / clock_mhz:.1f}",
+            f"{design.predicted_loss:.5f}",
+            "" if design.validation is None else f"{design.validation.divergence:.5f}",
+            _percent(None if design.validation is None else design.validation.accuracy),
+            _percent(None if design.test is None else design.test.accuracy),
+        )
+    return found
+
+
+def _spread(designs: Sequence[Design], most: int) -> list[Design]:
+    if len(designs) <= most:
+        return list(designs)
+    return [designs[round(index * (len(designs) - 1) / (most - 1))] for index in range(most)]
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.2f}"
+
+
+def uniform_table(result: FrontResult, clock_mhz: float) -> Table:
+    """The uniform rivals that no other uniform design beats."""
+    columns = {
+        "design": "left",
+        "formats": "left",
+        "util %": "right",
+        "frames/s": "right",
+        "loss meas.": "right",
+        "valid. %": "right",
+        "test %": "right",
+    }
+    found = table(f"Best uniform designs ({len(result.uniform)})", columns)
+    for design in sorted(result.uniform, key=lambda one: one.utilisation):
+        found.add_row(
+            design.name,
+            Text(design.summary),
+            f"{100 * design.utilisation:.2f}",
+            f"{clock_mhz * 1e6 / design.interval_cycles:.0f}",
+            "" if design.validation is None else f"{design.validation.divergence:.5f}",
+            _percent(None if design.validation is None else design.validation.accuracy),
+            _percent(None if design.test is None else design.test.accuracy),
+        )
+    return found
+
+
+def closing_words(result: FrontResult) -> list[str]:
+    """What was proved and what comparing taught, a sentence each."""
+    marks = mark_nondominated(result.designs)
+    assignments = {one.assignment for one, flag in zip(result.designs, marks, strict=True) if flag}
+    words = [
+        f"complete: {'yes' if result.complete else 'no, ' + result.why_incomplete}",
+        f"solver: {result.solves} calls at gap 0 in {result.solve_seconds:.1f} s",
+        (
+            f"measured: {sum(marks)} of {len(result.designs)} designs are nondominated by measured validation loss, with "
+            f"{len(assignments)} distinct format assignments"
+        ),
+        f"prediction: Spearman correlation {result.rank_correlation:.3f} of predicted and measured loss over the front",
+    ]
+    if result.savings:
+        words.append(f"mixed against uniform: {result.savings[0].describe()}")
+    else:
+        words.append("mixed against uniform: no operating point at which a mixed design matches a useful uniform one")
+    return words
+
+
+def formats_table(entries: Sequence[Entry]) -> Table:
+    """The catalogue of formats."""
+    columns = {"name": "left", "bits": "right", "smallest": "right", "largest": "right", "step at 1": "right"}
+    found = table("Formats", columns | {"codes": "right", "source": "left"})
+    for row in format_rows(entries):
+        found.add_row(
+            row["name"],
+            str(row["bits"]),
+            f"{row['smallest_positive']:.4g}",
+            f"{row['largest']:.4g}",
+            f"{row['epsilon']:.4g}",
+            str(row["finite_codes"]),
+            Text(row["source"]),
+        )
+    return found
+
+
+def format_rows(entries: Sequence[Entry]) -> list[dict[str, Any]]:
+    """The catalogue as plain values."""
+    return [
+        {
+            "name": entry.name,
+            "bits": entry.format.width,
+            "smallest_positive": math.ldexp(1.0, entry.format.unit_exponent),
+            "largest": math.ldexp(float(entry.format.largest_integer), entry.format.unit_exponent),
+            "epsilon": entry.epsilon,
+            "finite_codes": entry.finite_codes,
+            "source": entry.source,
+        }
+        for entry in entries
+    ]
+
+
+def devices_table(devices: Sequence[Device]) -> Table:
+    """The built-in devices."""
+    columns = {"name": "left", "board": "left", "LUT": "right", "FF": "right", "DSP": "right", "BRAM36": "right"}
+    found = table("Devices (usable by a design / available)", columns | {"DSP kind": "left", "unverified": "left"})
+    for device in devices:
+        pairs = [f"{device.usable(name)} / {device.available(name)}" for name in ("luts", "flip_flops", "dsps")]
+        brams = f"{device.usable('bram18s') / 2:g} / {device.available('bram18s') / 2:g}"
+        found.add_row(
+            device.name, Text(device.board), *pairs, brams, device.dsp.kind, ", ".join(device.unverified) or "none"
+        )
+    return found
+
+
+def device_rows(devices: Sequence[Device]) -> list[dict[str, Any]]:
+    """The devices as plain values."""
+    return [
+        {
+            "name": device.name,
+            "board": device.board,
+            "family": device.family,
+            "dsp": device.dsp.kind,
+            "resources": {
+                name: {
+                    "available": device.available(name),
+                    "usable": device.usable(name),
+                    "source": resource.source,
+                    "verified": resource.verified,
+                }
+                for name, resource in device.resources.items()
+            },
+        }
+        for device in devices
+    ]
+
+
+def priced_table(layers: Sequence[PricedLayer]) -> Table:
+    """Priced layers of a file."""
+    columns = {"layer": "left", "LUT": "right", "FF": "right", "DSP": "right", "BRAM": "right", "interval": "right"}
+    found = table("Costs", columns | {"fill": "right", "+- LUT": "right", "remarks": "left"})
+    for layer in layers:
+        cost = layer.cost
+        found.add_row(
+            Text(layer.name),
+            str(cost.luts),
+            str(cost.flip_flops),
+            str(cost.dsps),
+            f"{cost.brams:g}",
+            str(cost.interval_cycles),
+            str(cost.fill_cycles),
+            f"{cost.error_band:.0%}",
+            Text("; ".join(cost.out_of_range)),
+        )
+    return found
+
+
+def doctor_table(checks: Sequence[Check]) -> Table:
+    """What the doctor found."""
+    found = table("bitfront doctor", {"what": "left", "verdict": "left", "found": "left"})
+    for check in checks:
+        found.add_row(check.subject, check.verdict.value, Text(check.finding))
+    return found
+
+
+def relative(path: Path) -> str:
+    """A path as a person in the working folder would type it."""
+    from pathlib import Path as FilePath
+
+    try:
+        return str(path.resolve().relative_to(FilePath.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,106 @@
+"""From LUTs by family of units to a `Cost` that knows its own error."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from hwmodels.costs import Cost
+from hwmodels.minifloat_units import minifloat_lane_error
+from hwmodels.rows import family_rows, relative_spread
+from hwmodels.units import fixed_lane_luts, fixed_lane_rows, requantiser_luts, shifter_luts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from hwmodels.devices import Device
+
+FIXED_LANE: Final = "fixed-point lane"
+MINIFLOAT_LANE: Final = "minifloat lane"
+REQUANTISER: Final = "requantiser"
+SHIFTER: Final = "shifter"
+MEMORY: Final = "memory"
+LOGIC: Final = "stream and control logic"
+
+ASSUMED_ERRORS: Final = {MEMORY: 0.10, LOGIC: 0.50}
+"""Not measured: memories are counted by what a primitive holds (their address decoding is left out), stream and control
+logic by its counters, registers and multiplexers. Both relative errors are judgements, to be replaced by synthesis."""
+
+_MEASURED_FAMILIES: Final = ("xc7", "xcup")
+"""The rows are xcup; 7-series slices have the same dual-output LUT6 and one carry bit a LUT."""
+
+
+@lru_cache(maxsize=16)
+def family_error(family: str) -> float:
+    """One standard deviation of the relative error of a family of units: against its rows, or assumed.
+
+    Raises:
+        ValueError: if the family is unknown.
+    """
+    if family in ASSUMED_ERRORS:
+        return ASSUMED_ERRORS[family]
+    if family == MINIFLOAT_LANE:
+        return minifloat_lane_error()
+    if family == FIXED_LANE:
+        return _spread((fixed_lane_luts(row), row.luts) for row in fixed_lane_rows())
+    if family == REQUANTISER:
+        return _spread(
+            (requantiser_luts(row["accumulator"], row["multiplier"], row["output"]), row.luts)
+            for row in family_rows("requantiser")
+        )
+    if family == SHIFTER:
+        return _spread((shifter_luts(row["width"], row["amount_bits"]), row.luts) for row in family_rows("shifter"))
+    known = f"{FIXED_LANE}, {MINIFLOAT_LANE}, {REQUANTISER}, {SHIFTER}, {MEMORY}, {LOGIC}"
+    raise ValueError(f"no error is known for units of family {family!r}: families are {known}")
+
+
+def compose(
+    luts: Mapping[str, float],
+    *,
+    flip_flops: int = 0,
+    dsps: int = 0,
+    bram18s: int = 0,
+    interval_cycles: int = 0,
+    fill_cycles: int = 0,
+    notes: tuple[str, ...] = (),
+) -> Cost:
+    """A cost from LUTs by family; families err independently, the units of one family alike.
+
+    Args:
+        luts: real numbers of LUTs by family; their sum is rounded up.
+        flip_flops: of the whole.
+        dsps: of the whole.
+        bram18s: of the whole.
+        interval_cycles: cycles between two samples.
+        fill_cycles: cycles from first input to first output.
+        notes: what was extrapolated.
+    """
+    whole = spread = 0.0
+    for family, count in luts.items():
+        whole += count
+        spread += (count * family_error(family)) ** 2
+    return Cost(
+        luts=math.ceil(whole - 1e-9),
+        flip_flops=flip_flops,
+        dsps=dsps,
+        bram18s=bram18s,
+        interval_cycles=interval_cycles,
+        fill_cycles=fill_cycles,
+        error_band=math.sqrt(spread) / whole if whole > 0 else 0.0,
+        out_of_range=notes,
+        sources=tuple(luts),
+    )
+
+
+def device_notes(device: Device) -> tuple[str, ...]:
+    """A note for devices whose LUTs differ from those the units were measured on."""
+    if device.lut_inputs == 6 and device.family in _MEASURED_FAMILIES:
+        return ()
+    difference = f"family {device.family} with {device.lut_inputs}-input LUTs"
+    return (f"device {device.name}: {difference}; the units were measured on six-input LUTs of xcup",)
+
+
+def _spread(pairs: Iterable[tuple[float, float]]) -> float:
+    estimates, measured = zip(*pairs, strict=True)
+    return relative_spread(estimates, measured)

@@ -1,0 +1,290 @@
+"""The engine of a layer: pe x simd lanes, adder trees, accumulators, weights, requantisers, window, streams.
+
+Composition, with the origin of each part:
+
+* lanes, trees, accumulators: measured units (`hwmodels.lanes`, `hwmodels.units`). In DSP style the DSP multiplies only;
+  trees and accumulators stay in LUTs, which is on the safe side of flows that cascade DSPs.
+* the requantiser's multiplication and rounding: measured units; what depends on the output format alone is
+  `hwmodels.output_stage`, because the format of an edge is chosen for all its consumers at once.
+* memories: counted as packed (`hwmodels.memory`).
+* stream and control logic: a count of counter bits, registers and multiplexers, assumed, not measured. FINN-R's
+  constant of 300 LUTs is not used: it was fitted to whole HLS layers and holds much that is counted here by name.
+* registers: one level behind the operands, the multipliers, each tree level, the accumulator and three in the
+  requantiser; an assumption about our own RTL.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+from hwmodels.accumulators import accumulator_bits, product_range
+from hwmodels.composition import LOGIC, MEMORY, REQUANTISER, compose, device_notes
+from hwmodels.engine_shapes import WeightSource
+from hwmodels.folding import MemoryStyle, MultiplierStyle, check_folding
+from hwmodels.lanes import lane
+from hwmodels.memory import Access, memory_budget, packed_memory
+from hwmodels.units import adder_tree, multiplier_luts, requantiser_notes, requantiser_round_luts_per_bit
+from hwmodels.windows import first_window_positions, held_positions, held_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from emulation.formats import FixedPoint, MiniFloat
+    from emulation.network import Window
+    from hwmodels.costs import Cost
+    from hwmodels.devices import Device
+    from hwmodels.engine_shapes import EngineShape
+    from hwmodels.folding import Folding
+    from hwmodels.memory import MemoryCost
+
+REQUANTISER_STAGES: Final = 3
+"""Pipeline registers of a requantiser: product, rounded, saturated. Assumed, as all pipeline depths here."""
+LUT_MULTIPLIER_STAGES: Final = 1
+DSP_STAGES: Final = 3
+"""Registers of a fully pipelined DSP: operands, product, output (UG479 and UG579)."""
+HANDSHAKE_LUTS: Final = 10
+"""Ready and valid of two streams and the enables of the pipeline; assumed."""
+
+
+class RequantiseScale(Enum):
+    """Which multiplier takes an accumulator to the output."""
+
+    NONE = "none"
+    """None: the accumulators leave as they are."""
+    TENSOR = "tensor"
+    """One for all channels."""
+    CHANNEL = "channel"
+    """One per output channel, from a table."""
+
+
+def engine_cost(
+    shape: EngineShape,
+    *,
+    weight_format: FixedPoint | MiniFloat,
+    activation_format: FixedPoint | MiniFloat,
+    folding: Folding,
+    device: Device,
+    multiplier_bits: int = 16,
+    scale: RequantiseScale = RequantiseScale.CHANNEL,
+    accumulator: int | None = None,
+) -> Cost:
+    """The cost of one folding; see `engine_costs`."""
+    costs = engine_costs(
+        shape,
+        weight_format=weight_format,
+        activation_format=activation_format,
+        foldings=(folding,),
+        device=device,
+        multiplier_bits=multiplier_bits,
+        scale=scale,
+        accumulator=accumulator,
+    )
+    return costs[0]
+
+
+def engine_costs(
+    shape: EngineShape,
+    *,
+    weight_format: FixedPoint | MiniFloat,
+    activation_format: FixedPoint | MiniFloat,
+    foldings: Iterable[Folding],
+    device: Device,
+    multiplier_bits: int = 16,
+    scale: RequantiseScale = RequantiseScale.CHANNEL,
+    accumulator: int | None = None,
+) -> list[Cost]:
+    """Costs of an engine under each folding, up to the rounded but not yet saturated output.
+
+    Args:
+        shape: what is computed.
+        weight_format: of the weights (of the second activation of a MatMul).
+        activation_format: of the activations.
+        foldings: each must divide the shape.
+        device: whose DSPs pack multiplications and whose size decides between LUTs and block RAM.
+        multiplier_bits: of the dyadic requantisation multiplier (unsigned).
+        scale: which multiplier requantises.
+        accumulator: bits of the accumulator; None takes the worst case of `hwmodels.accumulators` with a bias as large
+            as the largest sum.
+
+    Raises:
+        ValueError: if a folding does not divide the shape, a format has no cost model or a width is below 1.
+    """
+    if multiplier_bits < 1 or (accumulator is not None and accumulator < 1):
+        raise ValueError(f"widths are at least 1 bit, got multiplier {multiplier_bits}, accumulator {accumulator}")
+    engine = _Engine(
+        shape,
+        weight_format=weight_format,
+        activation_format=activation_format,
+        device=device,
+        multiplier_bits=multiplier_bits,
+        scale=scale,
+        accumulator=accumulator,
+    )
+    return [engine.cost(folding) for folding in foldings]
+
+
+class _Engine:
+    """All that one shape and datapath decide; what is left per folding is arithmetic."""
+
+    def __init__(
+        self,
+        shape: EngineShape,
+        *,
+        weight_format: FixedPoint | MiniFloat,
+        activation_format: FixedPoint | MiniFloat,
+        device: Device,
+        multiplier_bits: int,
+        scale: RequantiseScale,
+        accumulator: int | None,
+    ) -> None:
+        self.shape, self.device, self.scale, self.multiplier_bits = shape, device, scale, multiplier_bits
+        self.budget = memory_budget(device)
+        self.lane = lane(weight_format, activation_format)
+        self.weight_bits, self.activation_bits = weight_format.width, activation_format.width
+        if accumulator is None:
+            bias = shape.depth * max(abs(v) for v in product_range(weight_format, activation_format))
+            accumulator = accumulator_bits(
+                weight_format, activation_format, shape.depth, bias=bias if shape.has_bias else 0
+            )
+        self.accumulator = accumulator
+        self.packing = device.dsp.multiplications_per_dsp(*self.lane.operand_bits)
+        if shape.is_depthwise:
+            # Packed multiplications share an operand; the lanes of a depthwise convolution share none.
+            self.packing = min(self.packing, 1)
+        requantise = scale is not RequantiseScale.NONE
+        self.round_luts = requantiser_round_luts_per_bit() * accumulator if requantise else 0.0
+        self.multiply_luts = multiplier_luts(accumulator, multiplier_bits) if requantise else 0.0
+        # An unsigned multiplier takes one more bit in the signed multiplier of a DSP.
+        self.multiply_dsps = device.dsp.tiles(accumulator, multiplier_bits + 1) if requantise else 0
+        self.notes = self._notes(MultiplierStyle.LUT)
+        self.dsp_notes = self._notes(MultiplierStyle.DSP)
+
+    def _notes(self, style: MultiplierStyle) -> tuple[str, ...]:
+        notes = device_notes(self.device)
+        if style is MultiplierStyle.DSP and not self.packing:
+            first, second = self.lane.operand_bits
+            notes += (f"multiplier {first}x{second} fits no {self.device.dsp.kind}: priced in LUTs",)
+        in_dsp = style is MultiplierStyle.DSP and self.packing > 0
+        notes += self.lane.notes_beside_dsp if in_dsp else self.lane.notes
+        if style is MultiplierStyle.LUT and self.scale is not RequantiseScale.NONE:
+            notes += requantiser_notes(self.accumulator, self.multiplier_bits)
+        return notes
+
+    def cost(self, folding: Folding) -> Cost:
+        """Resources and cycles of one folding."""
+        shape, pe, simd = self.shape, folding.pe, folding.simd
+        check_folding(folding, shape.outputs, shape.depth, groups=shape.groups)
+        in_dsps = folding.multipliers is MultiplierStyle.DSP
+        count = -(-pe * simd // shape.depth)
+        tree_luts, tree_registers, levels = adder_tree(simd, self.lane.product_bits)
+        lane_luts: float = pe * (tree_luts + self.accumulator)
+        logic_luts = self._logic_luts(folding, count)
+        dsps = 0
+        if in_dsps and self.packing:
+            dsps = -(-pe // self.packing) * simd
+            lane_luts += pe * simd * self.lane.luts_beside_dsp
+            # Products beside each other borrow from each other's sign: one LUT each to correct, assumed.
+            logic_luts += pe * simd if self.packing > 1 else 0
+        else:
+            lane_luts += pe * simd * self.lane.luts
+        requantiser_luts = count * (self.round_luts + (0.0 if in_dsps else self.multiply_luts))
+        memory_luts, bram18s = self._memories(folding, count)
+        interval, fill = self._cycles(folding)
+        stages = 2 + (DSP_STAGES if dsps else LUT_MULTIPLIER_STAGES) + levels
+        stages += REQUANTISER_STAGES if self.scale is not RequantiseScale.NONE else 0
+        luts = {self.lane.family: lane_luts, MEMORY: memory_luts, LOGIC: logic_luts}
+        if requantiser_luts:
+            luts[REQUANTISER] = requantiser_luts
+        product_registers = 0 if dsps else pe * simd * self.lane.product_bits
+        return compose(
+            luts,
+            flip_flops=product_registers + pe * tree_registers + self._flip_flops(folding, count),
+            dsps=dsps + (count * self.multiply_dsps if in_dsps else 0),
+            bram18s=bram18s,
+            interval_cycles=interval,
+            fill_cycles=fill + stages,
+            notes=self.dsp_notes if in_dsps else self.notes,
+        )
+
+    def _flip_flops(self, folding: Folding, count: int) -> int:
+        shape, pe, simd = self.shape, folding.pe, folding.simd
+        operands = simd * self.activation_bits * (pe if shape.is_depthwise else 1)
+        weights_change = shape.outputs > pe or shape.depth > simd or shape.weights is WeightSource.STREAMED
+        operands += pe * simd * self.weight_bits if weights_change else 0
+        serial = pe * self.accumulator if count < pe else 0
+        requantise = 0
+        if self.scale is not RequantiseScale.NONE:
+            requantise = count * (2 * self.accumulator + self.multiplier_bits)
+        adapter = shape.input_lanes(folding) * self.activation_bits
+        return operands + pe * self.accumulator + serial + requantise + adapter + self._counter_bits(folding)
+
+    def _counter_bits(self, folding: Folding) -> int:
+        shape = self.shape
+        passes, steps = shape.outputs // folding.pe, shape.depth // folding.simd
+        bits = passes.bit_length() + steps.bit_length() + shape.positions.bit_length()
+        if passes * steps > 1:
+            bits += (passes * steps).bit_length()  # address of the weights
+        if shape.window is not None and shape.window.taps > 1:
+            # Where the next value is written, which window is read and which of its taps.
+            bits += 2 * sum(size.bit_length() for size in shape.space)
+            bits += sum(size.bit_length() for size in shape.window.kernel)
+        return bits
+
+    def _logic_luts(self, folding: Folding, count: int) -> float:
+        # A counter bit is a LUT; two bits of a two-to-one multiplexer share one dual-output LUT (UG474).
+        adapter = self.shape.input_lanes(folding) * self.activation_bits / 2
+        serial = folding.pe * self.accumulator / 2 if count < folding.pe else 0.0
+        return HANDSHAKE_LUTS + self._counter_bits(folding) + adapter + serial
+
+    def _memories(self, folding: Folding, count: int) -> tuple[int, int]:
+        shape, pe, simd = self.shape, folding.pe, folding.simd
+        passes, steps = shape.outputs // pe, shape.depth // simd
+        memories = []
+        if shape.weights is WeightSource.STORED:
+            memories.append(
+                self._memory(passes * steps, pe * simd * self.weight_bits, Access.READ_ONLY, folding.weight_memory)
+            )
+        else:
+            memories.append(
+                self._memory(2 * passes * steps, pe * simd * self.weight_bits, Access.READ_WRITE, folding.weight_memory)
+            )
+        if shape.has_bias:
+            memories.append(self._memory(passes, pe * self.accumulator, Access.READ_ONLY))
+        if self.scale is RequantiseScale.CHANNEL:
+            memories.append(self._memory(-(-shape.outputs // count), count * self.multiplier_bits, Access.READ_ONLY))
+        if passes > 1 and not shape.is_depthwise:
+            # The inputs of one position, read again for every pass over the outputs.
+            memories.append(self._memory(steps, simd * self.activation_bits, Access.READ_WRITE))
+        if shape.window is not None and shape.window.taps > 1:
+            memories.extend(self._window_memories(folding, shape.window))
+        return sum(memory.luts for memory in memories), sum(memory.bram18s for memory in memories)
+
+    def _window_memories(self, folding: Folding, window: Window) -> list[MemoryCost]:
+        shape = self.shape
+        lanes = shape.input_lanes(folding)
+        words_per_position, bits = shape.in_channels // lanes, lanes * self.activation_bits
+        if not shape.parallel_window(folding):
+            words = held_positions(window, shape.space) * words_per_position
+            return [self._memory(words, bits, Access.READ_WRITE)]
+        rows, row_positions = held_rows(window, shape.space)
+        return [
+            self._memory(row_positions * words_per_position, rows * bits, Access.SHIFT),
+            self._memory(words_per_position, window.taps * bits, Access.SHIFT),
+        ]
+
+    def _memory(self, words: int, bits: int, access: Access, style: MemoryStyle = MemoryStyle.AUTO) -> MemoryCost:
+        return packed_memory(words, bits, style, access, self.budget)
+
+    def _cycles(self, folding: Folding) -> tuple[int, int]:
+        shape = self.shape
+        steps = shape.depth // folding.simd
+        compute = (shape.outputs // folding.pe) * steps * shape.positions
+        lanes = shape.input_lanes(folding)
+        arrive = -(-shape.input_elements // lanes)
+        if shape.weights is WeightSource.STREAMED:
+            arrive = max(arrive, shape.weight_sets * shape.outputs * steps)
+        fill = steps
+        if shape.window is not None:
+            fill += first_window_positions(shape.window, shape.space) * (shape.in_channels // lanes)
+        return max(compute, arrive), fill

@@ -1,0 +1,201 @@
+"""One query at a time against enumeration, the tolerance trap, and what the model itself says."""
+
+import random
+
+import pytest
+
+from dse.solve import AttributeObjective, Cap, LayerTable, Problem, evaluate, milp, single, solve_single
+from dse.solve.milp import Answer
+from dse.solve.query import Query, limits_of
+from dse.solve.result import Infeasible, PrecisionError, SolverVersionError, Status
+
+
+def some_epsilons(seed, problem, designs, first):
+    """Bounds on other objectives taken from a design, sometimes one below it."""
+    generator = random.Random(seed)  # noqa: S311
+    if not designs or generator.random() < 0.25:
+        return {}
+    vector = generator.choice(sorted(designs))
+    names = [name for name in problem.objective_names if name != first]
+    return {name: vector[problem.objective_names.index(name)] - generator.randint(0, 1) for name in names}
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_lexicographic_minimum_under_epsilons_equals_enumeration(seed, objectives, random_problem, designs_of):
+    problem = random_problem(seed, objectives, designs=1_500)
+    if problem is None:
+        return
+    designs = designs_of(problem)
+    names = problem.objective_names
+    for position, name in enumerate(names):
+        epsilons = some_epsilons(seed, problem, designs, name)
+        allowed = [v for v in designs if all(v[names.index(other)] <= bound for other, bound in epsilons.items())]
+        answer = solve_single(problem, objective=name, epsilons=epsilons)
+        if not allowed:
+            assert isinstance(answer, Infeasible)
+            assert answer.status is Status.INFEASIBLE
+            continue
+        order = [position, *(other for other in range(len(names)) if other != position)]
+        best = min(allowed, key=lambda vector, order=order: [vector[i] for i in order])
+        assert tuple(answer.objectives[other] for other in names) == best
+        assert answer.certificate.efficient
+        assert answer.certificate.gap == 0
+        assert answer.certificate.bound == best[position]
+        assert not evaluate(problem, answer.selection).violations
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_declared_model_has_the_same_optimum(seed, objectives, random_problem, designs_of):
+    """``Problem.to_pyomo`` filters nothing: solved as it stands it must agree with the filtered path."""
+    problem = random_problem(seed + 20, objectives, largest_layers=4)
+    if problem is None:
+        return
+    designs = designs_of(problem)
+    for position, name in enumerate(problem.objective_names):
+        built = milp.build_model(problem, Query(minimise=name))
+        answer = milp.run_highs(built, time_limit_seconds=60.0)
+        if not designs:
+            assert answer.status is Status.INFEASIBLE
+            continue
+        best = min(vector[position] for vector in designs)
+        assert built.terms[0].value(answer.bound) == best
+        assert problem.evaluate(answer.selection)[name] == best
+        model = problem.to_pyomo(name)
+        assert len(model.pick) == sum(layer.option_count for layer in problem.layers)
+
+
+def test_an_epsilon_of_ten_million_is_kept_to_the_unit():
+    """With default tolerances HiGHS returns loss 10,524,009 as optimal for an epsilon of 10,524,008 on such tables."""
+    generator = random.Random(5)  # noqa: S311
+    layers = []
+    for position in range(8):
+        losses = sorted((generator.randint(0, 4_000_000) for _ in range(12)), reverse=True)
+        rows = [
+            {"loss": loss, "cycles": 100_000 + 60_000 * rank + generator.randint(0, 50_000)}
+            for rank, loss in enumerate(losses)
+        ]
+        layers.append(LayerTable.from_options(f"layer{position}", rows))
+    problem = Problem(layers=layers, objectives=(AttributeObjective(name="cycles"), AttributeObjective(name="loss")))
+    exact = dict(pareto_by_merging(layers))
+    vectors = sorted(exact.items())
+    for cycles, loss in vectors[:: max(1, len(vectors) // 7)]:
+        kept = solve_single(problem, objective="cycles", epsilons={"loss": loss})
+        assert (kept.objectives["cycles"], kept.objectives["loss"]) == (cycles, loss)
+        tighter = solve_single(problem, objective="cycles", epsilons={"loss": loss - 1})
+        later = [vector for vector in vectors if vector[1] <= loss - 1]
+        if later:
+            assert (tighter.objectives["cycles"], tighter.objectives["loss"]) == min(later)
+        else:
+            assert tighter.status is Status.INFEASIBLE
+
+
+def pareto_by_merging(layers):
+    """Exact (cycles, loss) front of uncoupled layers: add layer by layer, keep what is not dominated."""
+    front = [(0, 0)]
+    for layer in layers:
+        options = [layer.option(i) for i in range(layer.option_count)]
+        sums = sorted((c + o["cycles"], loss + o["loss"]) for c, loss in front for o in options)
+        front = []
+        for cycles, loss in sums:
+            if not front or loss < front[-1][1]:
+                front.append((cycles, loss))
+    return front
+
+
+def two_options():
+    table = LayerTable(name="a", columns={"loss": [0, 4, 9], "luts": [9, 5, 2]})
+    return Problem(layers=(table,), objectives=(AttributeObjective(name="loss"), AttributeObjective(name="luts")))
+
+
+def answer_with(selections, monkeypatch, bound=0):
+    """Let the solver return these selections, one per call, as optimal."""
+    queue = iter(selections)
+
+    def run(_built, *, time_limit_seconds):
+        assert time_limit_seconds > 0
+        return Answer(status=Status.OPTIMAL, selection=next(queue), bound=bound, seconds=0.0)
+
+    monkeypatch.setattr(single, "run_highs", run)
+    monkeypatch.setattr(single, "reduce_options", lambda problem, _query: [range(3)] * len(problem.layers))
+    monkeypatch.setattr(Problem, "restrict", lambda self, _kept: self)
+
+
+def test_a_selection_over_an_epsilon_is_never_shown(monkeypatch):
+    real = single.run_highs
+    calls = []
+
+    def run(built, *, time_limit_seconds):
+        calls.append(len(built.model.excluded))
+        if len(calls) == 1:  # loss 9 where at most 5 is allowed, called optimal
+            return Answer(status=Status.OPTIMAL, selection=(2,), bound=0, seconds=0.0)
+        return real(built, time_limit_seconds=time_limit_seconds)
+
+    monkeypatch.setattr(single, "reduce_options", lambda problem, _query: [list(range(3))] * len(problem.layers))
+    monkeypatch.setattr(single, "run_highs", run)
+    point = solve_single(two_options(), objective="luts", epsilons={"loss": 5})
+    assert calls == [0, 1]
+    assert point.objectives == {"loss": 4, "luts": 5}
+    assert point.certificate.gap == 0
+    assert point.certificate.solves == 2
+
+
+def test_a_solver_that_is_wrong_again_and_again_is_named(monkeypatch):
+    answer_with([(2,)] * 20, monkeypatch)
+    with pytest.raises(PrecisionError, match=r"HiGHS returned 8 selections for minimising 'luts'.*larger units"):
+        solve_single(two_options(), objective="luts", epsilons={"loss": 5})
+
+
+def test_an_old_solver_is_refused(monkeypatch):
+    import highspy
+
+    class Old:
+        def versionMajor(self):  # noqa: N802
+            return 1
+
+        def versionMinor(self):  # noqa: N802
+            return 14
+
+        def versionPatch(self):  # noqa: N802
+            return 0
+
+    monkeypatch.setattr(highspy, "Highs", Old)
+    with pytest.raises(SolverVersionError, match=r"highspy is 1\.14\.0, but at least 1\.15\.1 is needed"):
+        milp.require_solver()
+
+
+def test_a_limit_is_exact_for_utilisation():
+    """used <= floor(bound * limit / 10**6) is the same as ceil(used * 10**6 / limit) <= bound."""
+    for limit in (3, 97, 53_200):
+        for bound in (0, 1, 333_333, 333_334, 999_999, 1_000_000):
+            most = bound * limit // 10**6
+            assert -(-most * 10**6 // limit) <= bound < -(-(most + 1) * 10**6 // limit)
+
+
+def test_weights_too_large_for_one_solve_are_solved_in_stages():
+    table = LayerTable(name="a", columns={"x": [0, 10**8, 0], "y": [10**8, 0, 3 * 10**6], "z": [7, 8, 9]})
+    names = ("x", "y", "z")
+    problem = Problem(layers=(table,), objectives=tuple(AttributeObjective(name=name) for name in names))
+    point = solve_single(problem, objective="x")
+    assert point.objectives == {"x": 0, "y": 3 * 10**6, "z": 9}
+    assert point.certificate.solves == 2
+    assert point.certificate.efficient
+
+
+def test_names_and_times_are_checked():
+    with pytest.raises(ValueError, match="unknown objective 'lut': this problem has loss, luts"):
+        solve_single(two_options(), objective="lut")
+    with pytest.raises(ValueError, match="unknown objective 'x': this problem has loss, luts"):
+        solve_single(two_options(), objective="luts", epsilons={"x": 3})
+    with pytest.raises(ValueError, match="time_limit_seconds must be above 0, got -1"):
+        solve_single(two_options(), objective="luts", time_limit_seconds=-1)
+
+
+def test_infeasible_says_under_which_bounds():
+    answer = solve_single(two_options(), objective="luts", epsilons={"loss": -1})
+    assert str(answer) == "no design satisfies the caps and couplings with loss <= -1"
+
+
+def test_the_tightest_limit_counts():
+    problem = two_options().replace(caps=(Cap(resource="luts", limit=6),))
+    limits = limits_of(problem, Query(minimise="loss", at_most={"luts": 4}))
+    assert limits.sums == {"luts": 4}
