@@ -120,7 +120,7 @@ class FrontSection(_Section):
     time_limit_seconds: Annotated[float, Field(gt=0, description="for the whole front")] = 600.0
     loss_unit: Annotated[
         float, Field(gt=0, description="losses are rounded to integers of this many nats before solving")
-    ] = 1e-6
+    ] = 1e-5
     max_lanes: Annotated[int, Field(ge=1, description="multiplications per cycle of one layer at most")] = 4096
 
 
