@@ -1,7 +1,7 @@
 """The command line: reads arguments, calls the study, prints. No logic lives here.
 
-Exit codes: 0 done; 1 no design meets the caps, or a check failed; 2 bad input. Heavy packages are imported inside the
-commands, so that ``bitfront --help`` is quick.
+Exit codes: 0 done; 1 no design meets the caps, or a check failed; 2 bad input; 130 stopped by control-C. Heavy packages
+are imported inside the commands, so that ``bitfront --help`` is quick.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from dse.errors import InfeasibleError, StudyError
 if TYPE_CHECKING:
     from dse.config import StudyConfig
     from dse.study import Front, Study
+
+INTERRUPTED = 130
+"""Exit code after control-C, as shells have it: 128 plus the number of the signal."""
 
 app = typer.Typer(
     name="bitfront",
@@ -47,9 +50,10 @@ def main() -> None:
     except InfeasibleError as error:
         say_error(str(error))
         sys.exit(1)
-    except KeyboardInterrupt:
-        say_error("stopped; everything measured so far is kept, run the same command again to go on")
-        sys.exit(130)
+    except SystemExit as stop:
+        if stop.code == INTERRUPTED:  # typer has turned control-C into this
+            say_error("stopped; everything measured so far is kept, run the same command again to go on")
+        raise
 
 
 @app.command()
@@ -60,11 +64,11 @@ def init(
 ) -> None:
     """Make a study folder with a commented study.toml in which every setting stands."""
     from dse.study import write_study
-    from dse.terminal import out, relative
+    from dse.terminal import relative, say
 
     write_study(folder, _config(workload, device))
     path = relative(folder)
-    out().print(f"wrote {path}/study.toml. Next: bitfront explore {path}")
+    say(f"wrote {path}/study.toml. Next: bitfront explore {path}")
 
 
 @app.command()
@@ -76,7 +80,7 @@ def explore(
     jobs: Jobs = 0,
 ) -> None:
     """Do all of it: sweep, front, measure, report, and the parameters of one chosen design."""
-    from dse.terminal import closing_words, err, front_table, out, relative, uniform_table
+    from dse.terminal import closing_words, err, front_table, out, relative, say, uniform_table
 
     with _study_of(target, folder) as study:
         outcome = study.sweep(jobs=jobs or None)
@@ -93,14 +97,12 @@ def explore(
         console.print(front_table(front.result, clock))
         console.print(uniform_table(front.result, clock))
         for words in closing_words(front.result):
-            console.print(words)
+            say(words)
         if report.message:
-            console.print(report.message)
-        console.print(
-            f"parameters of {chosen.name}: {relative(exported.folder)}/manifest.json ({exported.files} files)"
-        )
-        console.print(f"report: {relative(report.html or report.front_csv)}")
-        console.print(
+            say(report.message)
+        say(f"parameters of {chosen.name}: {relative(exported.folder)}/manifest.json ({exported.files} files)")
+        say(f"report: {relative(report.html or report.front_csv)}")
+        say(
             "\nNext:\n  source .venv/bin/activate\n"
             f"  bitfront export {place} --point {front[0].name} --folder {front[0].name}-parameters\n"
             f"  bitfront explain {place} --luts {max(front[0].total.luts // 2, 1)}\n"
@@ -135,15 +137,14 @@ def measure(study_folder: StudyFolder, jobs: Jobs = 0, as_json: AsJson = False) 
 @app.command()
 def report(study_folder: StudyFolder) -> None:
     """Write report.html, the figures and front.csv."""
-    from dse.terminal import out, relative
+    from dse.terminal import relative, say
 
     with _open(study_folder) as study:
         written = study.report()
-    console = out()
     if written.message:
-        console.print(written.message)
+        say(written.message)
     for path in filter(None, (written.html, written.front_csv, *written.figures)):
-        console.print(relative(path))
+        say(relative(path))
 
 
 @app.command()
@@ -153,11 +154,11 @@ def export(
     folder: Annotated[Path | None, typer.Option(help="where to [default: exports/POINT in the study]")] = None,
 ) -> None:
     """Write HLS-ready integer parameters of a design: manifest.json, weights, golden vectors."""
-    from dse.terminal import out, relative
+    from dse.terminal import relative, say
 
     with _open(study_folder) as study:
         exported = study.export(point, folder)
-    out().print(f"wrote {relative(exported.folder)}: {exported.files} files, {exported.vectors} golden vectors")
+    say(f"wrote {relative(exported.folder)}: {exported.files} files, {exported.vectors} golden vectors")
 
 
 @app.command()
@@ -169,12 +170,12 @@ def explain(
     flip_flops: Annotated[int | None, typer.Option(min=0, help="suppose only so many flip-flops")] = None,
 ) -> None:
     """Say which resource is short, by how much, and what change would fix it."""
-    from dse.terminal import out
+    from dse.terminal import say
 
     given = {"luts": luts, "dsps": dsps, "bram18s": bram18s, "flip_flops": flip_flops}
     with _open(study_folder) as study:
         words = study.explain({name: limit for name, limit in given.items() if limit is not None})
-    out().print(words, markup=False)
+    say(words)
 
 
 @app.command()
@@ -252,13 +253,15 @@ def doctor(as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag
 def _config(workload: str, device: str) -> StudyConfig:
     from dse.config import check_config
     from emulation.workloads import find_workload
-    from hwmodels.devices import load_device
+    from hwmodels.devices import device_names, load_device
 
     try:
         find_workload(workload)
         load_device(device)
     except ValueError as error:
         raise StudyError(str(error)) from error
+    if device not in device_names():
+        device = str(Path(device).resolve())  # the study may be opened from another working folder
     return check_config({"network": {"workload": workload}, "device": {"name": device}}, source="bitfront init")
 
 
@@ -270,8 +273,11 @@ def _open(folder: Path) -> Study:
 
 def _study_of(target: str, folder: Path | None) -> Study:
     from dse.study import Study, open_or_create
+    from emulation.workloads import workload_names
 
-    if Path(target).is_dir() or Path(target).name == "study.toml":
+    path = Path(target)
+    is_study = (path / "study.toml").is_file() or path.name == "study.toml"
+    if is_study or (path.is_dir() and target not in workload_names()):
         if folder is not None:
             raise StudyError(f"{target} is a study folder already: --folder goes with a built-in workload only")
         return Study.open(target)
@@ -280,16 +286,15 @@ def _study_of(target: str, folder: Path | None) -> Study:
 
 
 def _print_front(study: Study, found: Front, *, as_json: bool) -> None:
-    from dse.terminal import closing_words, front_table, out, print_json
+    from dse.terminal import closing_words, front_table, out, print_json, say
 
     if as_json:
         print_json(found.result.to_json())
         return
-    console = out()
-    console.print(front_table(found.result, study.config.device.clock_mhz))
+    out().print(front_table(found.result, study.config.device.clock_mhz))
     if found.result.is_measured:
         for words in closing_words(found.result):
-            console.print(words)
+            say(words)
 
 
 if __name__ == "__main__":

@@ -9,62 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from dse.decoding import design_of, uniform_rows
-from dse.designs import Design, DesignKind
-from dse.progress import tracked
-from dse.solve import solve_single
-from dse.solve.result import Point
-from emulation.catalogue import parse
-from emulation.formats import FixedPoint
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from dse.options import DecisionTables
-    from dse.preparation import Prepared
+    from dse.designs import Design
+
 
 USEFUL_ACCURACY_LOSS = 0.02
 """Operating points count only if the uniform design is at most this far below the float network on validation data."""
-
-
-def uniform_pairs(prepared: Prepared) -> Iterator[tuple[str, str]]:
-    """All pairs of a weight and an activation format of the study that may be multiplied, as named there."""
-    section = prepared.config.formats
-    for activation in section.activations:
-        for weight in section.weights:
-            same_family = isinstance(parse(weight), FixedPoint) == isinstance(parse(activation), FixedPoint)
-            if same_family or section.mixed_families:
-                yield weight, activation
-
-
-def solve_uniform(prepared: Prepared, tables: DecisionTables, intervals: Sequence[int]) -> list[Design]:
-    """The cheapest uniform design of every pair of formats under every interval bound, by the same solver.
-
-    Pairs that cannot meet a bound, or do not fit the device, have no design there; designs that are the same under two
-    bounds are kept once, under the tighter one.
-    """
-    problem = tables.problem()
-    found: dict[tuple[str, str, tuple[int, ...]], Design] = {}
-    pairs = list(uniform_pairs(prepared))
-    for weight, activation in tracked(pairs, description="uniform designs", total=len(pairs)):
-        rows = uniform_rows(prepared, tables, weight=parse(weight), activation=parse(activation))
-        if rows is None:
-            continue
-        small = problem.restrict([np.array(kept, dtype=np.int64) for kept in rows])
-        for interval in sorted(set(intervals)):
-            point = solve_single(small, objective="utilisation", epsilons={"interval_cycles": interval})
-            if not isinstance(point, Point):
-                continue
-            selection = tuple(kept[index] for kept, index in zip(rows, point.selection, strict=True))
-            whole = Point(selection=selection, objectives=point.objectives, certificate=point.certificate)
-            if (weight, activation, selection) not in found:
-                name = f"u{len(found) + 1:03d}"
-                found[weight, activation, selection] = design_of(
-                    prepared, tables, whole, name=name, kind=DesignKind.UNIFORM
-                )
-    return list(found.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

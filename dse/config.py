@@ -7,13 +7,15 @@ what is allowed; `render_config` writes a commented file that reads back as the 
 from __future__ import annotations
 
 import difflib
+import json
 import tomllib
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from dse.errors import StudyError
 from emulation.catalogue import parse
+from emulation.formats import FixedPoint
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +27,7 @@ CONFIG_NAME = "study.toml"
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class NetworkSection(_Section):
@@ -54,11 +56,11 @@ _DEFAULT_ACTIVATIONS = ("int2", "int3", "int4", "int5", "int6", "int8", "e2m1", 
 class FormatsSection(_Section):
     """The menu. An activation intN becomes uintN on tensors that are never negative."""
 
-    weights: Annotated[tuple[str, ...], Field(min_length=1, description="formats a layer's weights may have")] = (
-        _DEFAULT_WEIGHTS
-    )
+    weights: Annotated[
+        tuple[str, ...], Field(min_length=1, strict=False, description="formats a layer's weights may have")
+    ] = _DEFAULT_WEIGHTS
     activations: Annotated[
-        tuple[str, ...], Field(min_length=1, description="formats a tensor between layers may have")
+        tuple[str, ...], Field(min_length=1, strict=False, description="formats a tensor between layers may have")
     ] = _DEFAULT_ACTIVATIONS
     mixed_families: Annotated[
         bool, Field(description="also multiply integer weights with minifloat activations and the reverse")
@@ -84,9 +86,21 @@ class FormatsSection(_Section):
     def _formats_exist(cls, value: tuple[str, ...] | str) -> tuple[str, ...] | str:
         for name in (value,) if isinstance(value, str) else value:
             parse(name)
-        if not isinstance(value, str) and len(set(value)) != len(value):
+        if not isinstance(value, str) and len({parse(name) for name in value}) != len(value):
             raise ValueError(f"formats are listed twice in {list(value)}")
         return value
+
+    @model_validator(mode="after")
+    def _some_can_be_multiplied(self) -> Self:
+        families = [
+            {isinstance(parse(name), FixedPoint) for name in names} for names in (self.weights, self.activations)
+        ]
+        if not self.mixed_families and not families[0] & families[1]:
+            raise ValueError(
+                f"no weight format of {list(self.weights)} is of the family (integers or minifloats) of an activation "
+                f"format of {list(self.activations)}: add one that is, or set mixed_families = true"
+            )
+        return self
 
     @field_validator("weight_range", "activation_range")
     @classmethod
@@ -119,7 +133,7 @@ class FrontSection(_Section):
     solves: Annotated[int, Field(ge=3, le=1000, description="solver calls at most")] = 60
     time_limit_seconds: Annotated[float, Field(gt=0, description="for the whole front")] = 600.0
     loss_unit: Annotated[
-        float, Field(gt=0, description="losses are rounded to integers of this many nats before solving")
+        float, Field(ge=1e-12, description="losses are rounded to integers of this many nats before solving")
     ] = 1e-5
     max_lanes: Annotated[int, Field(ge=1, description="multiplications per cycle of one layer at most")] = 4096
 
@@ -127,7 +141,7 @@ class FrontSection(_Section):
 class StudyConfig(_Section):
     """A whole study."""
 
-    version: Annotated[int, Field(ge=1, description="version of this file's layout")] = STUDY_VERSION
+    version: Annotated[int, Field(ge=1, le=STUDY_VERSION, description="version of this file's layout")] = STUDY_VERSION
     network: NetworkSection = NetworkSection()
     data: DataSection = DataSection()
     formats: FormatsSection = FormatsSection()
@@ -203,8 +217,8 @@ def _toml_value(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-        return f'"{escaped}"'
+        # JSON's escapes are TOML's, but for DEL, which TOML does not take as it is.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, tuple):
         return "[" + ", ".join(_toml_value(item) for item in value) + "]"
     return repr(value)

@@ -9,7 +9,7 @@ from hwmodels.costs import total
 from hwmodels.streaming import latency_cycles
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from dse.options import Choice, DecisionTables, Table
     from dse.preparation import Prepared
@@ -36,13 +36,16 @@ def design_of(prepared: Prepared, tables: DecisionTables, point: Point, *, name:
     )
     cost = total(part.cost for part in parts)
     certificate = point.certificate
+    edges = _edge_formats(prepared, chosen)
+    weights = {table.layer: choice.weight for table, choice in chosen if choice.weight is not None}
     return Design(
         name=name,
         kind=kind,
-        edges=_edge_formats(prepared, chosen),
-        weights={table.layer: choice.weight for table, choice in chosen if choice.weight is not None},
+        edges=edges,
+        weights=weights,
         parts=parts,
         predicted_loss=point.objectives["loss"] * tables.loss_unit,
+        predicted_accuracy_change=tables.accuracy_changes.total(prepared.network, edges, weights),
         utilisation=point.objectives["utilisation"] / 1e6,
         total=cost,
         interval_cycles=point.objectives["interval_cycles"],
@@ -71,35 +74,3 @@ def _latency(prepared: Prepared, parts: Sequence[Part]) -> int:
         fill[part.layer] = fill.get(part.layer, 0) + part.cost.fill_cycles
         interval[part.layer] = max(interval.get(part.layer, 0), part.cost.interval_cycles)
     return latency_cycles(prepared.network, fill, interval)
-
-
-def uniform_rows(
-    prepared: Prepared, tables: DecisionTables, *, weight: Format, activation: Format
-) -> list[list[int]] | None:
-    """Rows of each table that a uniform design may use; None if some table has none.
-
-    Every weight tensor is in ``weight``, every edge but the output in ``activation`` (unsigned where it is never
-    negative).
-    """
-    output = prepared.network.edge_of(prepared.network.output)
-    allowed: Mapping[str, Format] = {
-        edge: prepared.edge_menu(edge)[0] if edge == output else prepared.calibrated.edge_format(edge, activation)
-        for edge in prepared.network.edges
-    }
-    rows = []
-    for table in tables.tables:
-        inputs = tuple(allowed[edge] for edge in prepared.network.input_edges(prepared.network.by_name[table.layer]))
-        rows.append(
-            [index for index, choice in enumerate(table.choices) if _is_uniform(table, choice, inputs, weight, allowed)]
-        )
-    return rows if all(rows) else None
-
-
-def _is_uniform(
-    table: Table, choice: Choice, inputs: tuple[Format, ...], weight: Format, allowed: Mapping[str, Format]
-) -> bool:
-    return (
-        (not choice.inputs or choice.inputs == inputs)
-        and choice.weight in (None, weight)
-        and (choice.output is None or choice.output == allowed[table.layer])
-    )

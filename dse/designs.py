@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from dse.errors import StudyError
+from emulation.calibrated import Formats
 from emulation.catalogue import parse
+from emulation.formats import FixedPoint
 from emulation.losses import Losses
 from hwmodels.costs import Cost
 from hwmodels.folding import Folding, MemoryStyle, MultiplierStyle
@@ -66,8 +67,9 @@ class Proof:
 class Design:
     """A whole design.
 
-    ``edges`` and ``weights`` map edges and layers to formats. ``utilisation`` is the fullest resource's share of what
-    the device lets a design use. ``validation`` and ``test`` are losses measured in hardware mode, None until then.
+    ``edges`` and ``weights`` map edges and layers to formats. ``predicted_accuracy_change`` is against the float
+    network. ``utilisation`` is the fullest resource's share of what the device lets a design use. ``validation`` and
+    ``test`` are losses measured in hardware mode, None until then.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Design:
     weights: Mapping[str, Format]
     parts: tuple[Part, ...]
     predicted_loss: float
+    predicted_accuracy_change: float
     utilisation: float
     total: Cost
     interval_cycles: int
@@ -85,15 +88,18 @@ class Design:
     test: Losses | None = None
 
     @property
-    def assignment(self) -> str:
-        """The formats alone as canonical text: two designs with one text compute the same numbers."""
-        return json.dumps([_names(self.edges), _names(self.weights)], sort_keys=True)
+    def formats(self) -> Formats:
+        """The formats alone, which decide the numbers."""
+        return Formats(edges=self.edges, weights=self.weights)
 
     @property
     def summary(self) -> str:
-        """The formats in a few words: weights then activations, most frequent first."""
-        weights, edges = _ranked(self.weights.values()), _ranked(self.edges.values())
-        return f"w {'/'.join(weights)}, a {'/'.join(edges)}"
+        """The formats in a few words, narrowest first and whatever the sign: ``w int4/8, a int3/4 e4m3fn``.
+
+        The edge of the result, whose format is no decision, is not among them.
+        """
+        decided = list(self.edges.values())[:-1]
+        return f"w {_in_words(self.weights.values())}, a {_in_words(decided)}"
 
     def replace(self, **changes: Any) -> Design:  # noqa: ANN401 - the fields have different types
         """A copy with other fields."""
@@ -104,9 +110,12 @@ def _names(formats: Mapping[str, Format]) -> dict[str, str]:
     return {name: str(number_format) for name, number_format in formats.items()}
 
 
-def _ranked(formats: Iterable[Format]) -> list[str]:
-    names = [str(number_format) for number_format in formats]
-    return sorted(dict.fromkeys(names), key=lambda name: (-names.count(name), name))
+def _in_words(formats: Iterable[Format]) -> str:
+    chosen = set(formats)
+    integers = sorted({one.width for one in chosen if isinstance(one, FixedPoint) and one.fraction_bits == 0})
+    others = sorted(str(one) for one in chosen if not (isinstance(one, FixedPoint) and one.fraction_bits == 0))
+    words = ["int" + "/".join(map(str, integers))] if integers else []
+    return " ".join(words + others)
 
 
 def design_to_json(design: Design) -> dict[str, Any]:

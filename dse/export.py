@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dse.errors import StudyError
-from dse.measurement import lower_design
 from dse.preparation import network_hash
-from dse.streams import reads_its_stream, stream_orders, streamed_weight
+from dse.streams import reads_its_stream, stream_orders, stream_shape, streamed_weight
 from emulation.execution import trace
 from emulation.formats import FixedPoint, Format, MiniFloat, Sign
 from emulation.hardware import SEMANTICS, HardwareLayer, HardwareNetwork, Requantiser
 from emulation.network import AveragePool, Concat, Convolution, Layer, MatMul, MaxPool, Transpose
 from emulation.quantisers import ScaledQuantiser, code_of
+from hwmodels.accumulators import range_bits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -74,8 +74,10 @@ def export_design(prepared: Prepared, device: Device, design: Design, folder: Pa
         if folder.exists():
             folder.rmdir()
         os.replace(scratch, folder)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(scratch, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise StudyError(f"{folder} cannot be written ({error.strerror}): nothing was left there") from error
         raise
     return Exported(folder=folder, files=files, vectors=manifest["vectors"]["count"])
 
@@ -89,7 +91,7 @@ class _Writer:
         self.device = device
         self.design = design
         self.folder = folder
-        self.hardware: HardwareNetwork = lower_design(prepared, design)
+        self.hardware: HardwareNetwork = prepared.calibrated.lower(design.formats)
         self.orders = stream_orders(self.network)
         self.names = file_names([layer.name for layer in self.network.layers])
         self.extremes = self._observed()
@@ -111,8 +113,8 @@ class _Writer:
                 "io": "stream",
             },
             "input": {
-                "shape": list(inputs.shape),
-                "layout": "NHWC",
+                "shape": list(stream_shape(inputs, self.orders[inputs.name])),
+                "layout": "row-major, channels last",
                 "size": inputs.elements,
                 **_edge(self.hardware.edges[inputs.name]),
             },
@@ -143,11 +145,14 @@ class _Writer:
             "source_name": layer.name,
             "op": layer.kind,
             "inputs": [self.names[name] for name in layer.inputs],
-            "shape": list(layer.shape),
+            "shape": list(stream_shape(layer, self.orders[layer.name])),
             **_geometry(layer),
             "output": _edge(hardware_layer.output),
             "observed": {"minimum": low, "maximum": high},
         }
+        if isinstance(layer.operation, Concat):
+            is_image = stream_shape(layer, self.orders[layer.name]) != layer.shape
+            entry["axis"] = (layer.operation.axis - 1) % len(layer.shape) if is_image else layer.operation.axis
         if not reads_its_stream(self.network, layer, self.orders):
             entry["reorder_inputs"] = True
         if hardware_layer.weight is not None and hardware_layer.second is not None:
@@ -236,15 +241,17 @@ class _Writer:
         path = f"weights/{self.names[layer.name]}_{suffix}.txt"
         content = "".join(f"{value}\n" for value in values).encode()
         (self.folder / path).write_bytes(content)
-        bits = max((int(value).bit_length() for value in values), default=0) + (min(values, default=0) < 0)
-        return {"file": path, "count": len(values), "bits": bits, "sha256": hashlib.sha256(content).hexdigest()}
+        low, high = min(values, default=0), max(values, default=0)
+        bits = range_bits(low, high) if low < 0 else max(int(high).bit_length(), 1)
+        digest = hashlib.sha256(content).hexdigest()
+        return {"file": path, "count": len(values), "bits": bits, "signed": low < 0, "sha256": digest}
 
     def _vectors(self) -> dict[str, Any]:
         """Golden input and output integers of some validation samples, one sample per line, in stream order."""
         samples = self.prepared.validation.inputs[:VECTOR_COUNT]
         tensors = trace(self.hardware, self.hardware.input.integers(samples))
         (self.folder / "tb_data").mkdir()
-        entry: dict[str, Any] = {"count": len(samples), "order": "stream"}
+        entry: dict[str, Any] = {"count": len(samples), "order": "stream", "stored": "integer"}
         for role, name in (("input", self.network.layers[0].name), ("output", self.network.output)):
             rows = tensors[name].reshape(len(samples), -1)[:, self.orders[name]]
             content = "".join(" ".join(map(str, row)) + "\n" for row in rows.tolist()).encode()
@@ -255,18 +262,23 @@ class _Writer:
 
 
 def file_names(names: Sequence[str]) -> dict[str, str]:
-    """Names that are safe in files, C++ and Verilog, one per layer, as near to the layer's own as possible.
+    """Names of letters, digits and underscores, one per layer, as near to the layer's own as possible.
+
+    They differ by more than case, for file systems that ignore it. Cut into longer identifiers (``stem_conv_w``) they
+    are no keyword of C++ or Verilog.
 
     >>> file_names(["stem.conv", "stem_conv", "../etc"])
     {'stem.conv': 'stem_conv', 'stem_conv': 'stem_conv_2', '../etc': 'etc'}
     """
     result: dict[str, str] = {}
+    taken: set[str] = set()
     for name in names:
         stem = re.sub(r"[^a-zA-Z0-9]+", "_", name).strip("_")[:60] or "layer"
         stem = f"layer_{stem}" if stem[0].isdigit() else stem
         safe, count = stem, 2
-        while safe in result.values():
+        while safe.lower() in taken:
             safe, count = f"{stem}_{count}", count + 1
+        taken.add(safe.lower())
         result[name] = safe
     return result
 
@@ -321,8 +333,6 @@ def _geometry(layer: Layer) -> dict[str, Any]:
         }
     if isinstance(operation, Convolution):
         entry["groups"] = operation.groups
-    if isinstance(operation, Concat):
-        entry["axis"] = operation.axis
     if isinstance(operation, Transpose):
         entry["order"] = list(operation.order)
     return entry

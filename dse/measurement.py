@@ -12,7 +12,6 @@ from threadpoolctl import threadpool_limits
 from dse.errors import StudyError
 from dse.progress import tracked
 from dse.store import Measurement
-from emulation.calibrated import Formats
 from emulation.execution import execute
 
 if TYPE_CHECKING:
@@ -20,40 +19,33 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from dse.designs import Design
     from dse.preparation import Prepared
     from dse.store import Store
-    from emulation.hardware import HardwareNetwork
+    from emulation.calibrated import Formats
     from emulation.losses import Losses, Yardstick
     from emulation.workloads import Samples
 
 
-def lower_design(prepared: Prepared, design: Design) -> HardwareNetwork:
-    """A design in integers."""
-    return prepared.calibrated.lower(Formats(edges=design.edges, weights=design.weights))
-
-
-def outputs_of(prepared: Prepared, design: Design, samples: Samples) -> NDArray[np.float64]:
-    """The design's real-valued outputs on samples, in hardware mode."""
-    hardware = lower_design(prepared, design)
+def outputs_of(prepared: Prepared, formats: Formats, samples: Samples) -> NDArray[np.float64]:
+    """The real-valued outputs of a design with these formats on samples, in hardware mode."""
+    hardware = prepared.calibrated.lower(formats)
     return execute(hardware, samples.inputs).astype(np.float64) * hardware.output_unit
 
 
-def measure_designs(
-    prepared: Prepared, store: Store, designs: Sequence[Design], samples: Samples, *, jobs: int, description: str
+def measure_formats(
+    prepared: Prepared, store: Store, designs: Sequence[Formats], samples: Samples, *, jobs: int, description: str
 ) -> list[Losses]:
-    """Losses of designs on samples, in the order given; designs with one assignment of formats are measured once."""
+    """Losses of designs on samples, in the order given; designs with the same formats are measured once."""
     context = prepared.design_context(samples)
-    assignments = {_subject(design): design for design in designs}
-    missing = store.missing(context, assignments)
+    by_subject = {_subject(formats): formats for formats in designs}
+    missing = store.missing(context, by_subject)
     if missing:
-        reference = prepared.float_yardstick(samples)
         try:
+            reference = prepared.float_yardstick(samples)
             # The first one compiles or loads the kernels before several threads ask for them.
-            store.add(context, _measure(prepared, assignments[missing[0]], missing[0], samples, reference))
+            store.add(context, _measure(prepared, by_subject[missing[0]], samples, reference))
             tasks = (
-                joblib.delayed(_measure)(prepared, assignments[subject], subject, samples, reference)
-                for subject in missing[1:]
+                joblib.delayed(_measure)(prepared, by_subject[subject], samples, reference) for subject in missing[1:]
             )
             with threadpool_limits(limits=1):
                 rows = joblib.Parallel(n_jobs=jobs, backend="threading", return_as="generator_unordered")(tasks)
@@ -62,14 +54,14 @@ def measure_designs(
         except ValueError as error:
             raise StudyError(str(error)) from error
     known = store.measurements(context)
-    return [known[_subject(design)] for design in designs]
+    return [known[_subject(formats)] for formats in designs]
 
 
-def _subject(design: Design) -> str:
-    return f"design {design.assignment}"
+def _subject(formats: Formats) -> str:
+    return f"design {formats.text}"
 
 
-def _measure(prepared: Prepared, design: Design, subject: str, samples: Samples, reference: Yardstick) -> Measurement:
+def _measure(prepared: Prepared, formats: Formats, samples: Samples, reference: Yardstick) -> Measurement:
     started = time.perf_counter()
-    losses = reference.losses(outputs_of(prepared, design, samples))
-    return Measurement(subject=subject, losses=losses, seconds=time.perf_counter() - started)
+    losses = reference.losses(outputs_of(prepared, formats, samples))
+    return Measurement(subject=_subject(formats), losses=losses, seconds=time.perf_counter() - started)

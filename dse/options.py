@@ -100,12 +100,14 @@ class DecisionTables:
     device: Device
     interval_limit: int | None
     loss_unit: float
+    accuracy_changes: LossTable
 
     def problem(self) -> Problem:
         """The tables as integers: utilisation, loss and interval to be minimised under the device's caps."""
         codes = {number_format: code for code, number_format in enumerate(self.formats)}
         limits = {name: self.device.usable(name) for name in RESOURCES}
         caps = [Cap(resource=name, limit=limit) for name, limit in limits.items()]
+        limits = {name: limit for name, limit in limits.items() if limit}  # what a device has none of, no design uses
         if self.interval_limit is not None:
             caps.append(Cap(resource="interval_cycles", limit=self.interval_limit))
         return Problem(
@@ -132,8 +134,8 @@ class DecisionTables:
         return LayerTable(name=table.name, columns=columns)
 
 
-def build_tables(prepared: Prepared, losses: LossTable, device: Device) -> DecisionTables:
-    """All tables of a study on a device."""
+def build_tables(prepared: Prepared, losses: LossTable, accuracy_changes: LossTable, device: Device) -> DecisionTables:
+    """All tables of a study on a device; ``accuracy_changes`` is kept beside them to predict the task metric with."""
     config = prepared.config
     limit = None
     if config.device.min_fps > 0:
@@ -154,6 +156,7 @@ def build_tables(prepared: Prepared, losses: LossTable, device: Device) -> Decis
         device=device,
         interval_limit=limit,
         loss_unit=config.front.loss_unit,
+        accuracy_changes=accuracy_changes,
     )
 
 
@@ -265,10 +268,10 @@ class _Builder:
                 yield activation, weight, self.losses.engines[layer.name, activation, weight], bits
 
     def _scale(self, layer: Layer) -> RequantiseScale:
+        if isinstance(layer.activation, PRelu):
+            return RequantiseScale.CHANNEL_AND_SIGN
         per_channel = self.prepared.calibrated.scalings.weight.granularity is Granularity.CHANNEL
-        slopes = isinstance(layer.activation, PRelu) and len(layer.activation.slopes) > 1
-        has_channels = layer.weight is not None and per_channel
-        return RequantiseScale.CHANNEL if has_channels or slopes else RequantiseScale.TENSOR
+        return RequantiseScale.CHANNEL if layer.weight is not None and per_channel else RequantiseScale.TENSOR
 
     def _lanes(self, layer: Layer) -> tuple[int, ...]:
         """Lanes divide the channels (axis 0, or the last of matrix-shaped tensors)."""

@@ -131,18 +131,27 @@ def prepare(config: StudyConfig) -> Prepared:
         calibration = _first(splits.calibration, data.calibration_samples, "calibration_samples")
         tensors = run_float(network, calibration.inputs)
         ranges = edge_ranges(network, {name: tensor.numpy() for name, tensor in tensors.items()})
+        calibrated = CalibratedNetwork(network=network, ranges=ranges, scalings=scalings(config.formats))
+        _check_scales(calibrated, config.formats)
     except ValueError as error:
         raise StudyError(str(error)) from error
     return Prepared(
         config=config,
         workload=workload,
         network=network,
-        calibrated=CalibratedNetwork(network=network, ranges=ranges, scalings=scalings(config.formats)),
+        calibrated=calibrated,
         calibration=calibration,
         sensitivity=_spread(calibration, data.sensitivity_samples),
         validation=_first(splits.validation, data.validation_samples, "validation_samples"),
         test=_first(splits.test, data.test_samples, "test_samples"),
     )
+
+
+def _check_scales(calibrated: CalibratedNetwork, section: FormatsSection) -> None:
+    """Scale all weights once, so that a channel without a scale is an error now and not in the middle of a sweep."""
+    for layer in calibrated.network.layers:
+        if layer.weight is not None:
+            calibrated.weights(layer.name, parse(section.weights[0]))
 
 
 def _first(samples: Samples, count: int, setting: str) -> Samples:

@@ -62,10 +62,11 @@ def design_row(prepared: Prepared, design: Design, *, nondominated: bool) -> dic
         "latency_cycles": design.latency_cycles,
         "frames_per_second": prepared.config.device.clock_mhz * 1e6 / design.interval_cycles,
         "status": design.proof.status,
+        "predicted_accuracy_change": design.predicted_accuracy_change,
         "bound": _bound_in_unit(prepared, design),
         "luts_error_band": design.total.error_band,
         "out_of_range": "; ".join(design.total.out_of_range),
-        "assignment": design.assignment,
+        "assignment": design.formats.text,
     }
 
 
@@ -90,6 +91,7 @@ def _float_row(result: FrontResult) -> dict[str, Any]:
         ),
         "frames_per_second": math.nan,
         "status": "",
+        "predicted_accuracy_change": 0.0,
         "bound": math.nan,
         "luts_error_band": math.nan,
         "out_of_range": "",

@@ -7,6 +7,7 @@ from typing import Any
 
 from dse.comparison import PairedInterval, Saving
 from dse.designs import Design, design_from_json, design_to_json
+from dse.errors import StudyError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +90,18 @@ class FrontResult:
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> FrontResult:
-        """The inverse of `to_json`."""
+        """The inverse of `to_json`.
+
+        Raises:
+            StudyError: if the content was written by another version of this class.
+        """
+        try:
+            return cls._read(content)
+        except (KeyError, TypeError) as error:
+            raise StudyError(f"a stored front cannot be read ({error}): run `bitfront front` again") from error
+
+    @classmethod
+    def _read(cls, content: dict[str, Any]) -> FrontResult:
         designs = tuple(design_from_json(one) for one in content["designs"])
         uniform = tuple(design_from_json(one) for one in content["uniform"])
         by_name = {design.name: design for design in (*designs, *uniform)}

@@ -63,9 +63,11 @@ class Store:
         self._lock = _lock(folder)
         try:
             self._connection = sqlite3.connect(folder / "study.sqlite", check_same_thread=False)
+            self._check_version()
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.executescript(_SCHEMA)
-            self._check_version()
+            self._connection.execute("INSERT OR IGNORE INTO facts VALUES ('version', ?)", (str(STUDY_VERSION),))
+            self._connection.commit()
         except sqlite3.Error as error:
             self._lock.close()
             raise StudyError(
@@ -76,11 +78,12 @@ class Store:
             raise
 
     def _check_version(self) -> None:
+        """Refuse a database from a newer bitfront before anything is changed in it."""
+        has_facts = self._connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'facts'").fetchone()
+        if not has_facts:
+            return
         row = self._connection.execute("SELECT value FROM facts WHERE name = 'version'").fetchone()
-        if row is None:
-            self._connection.execute("INSERT INTO facts VALUES ('version', ?)", (str(STUDY_VERSION),))
-            self._connection.commit()
-        elif int(row[0]) > STUDY_VERSION:
+        if row is not None and not (row[0].isdecimal() and int(row[0]) <= STUDY_VERSION):
             raise StudyError(
                 f"{self._folder / 'study.sqlite'} has version {row[0]}; this bitfront reads versions up to "
                 f"{STUDY_VERSION}: install a newer bitfront"

@@ -86,6 +86,16 @@ def channels_last(shape: tuple[int, ...]) -> NDArray[np.int64]:
     return np.moveaxis(indices, 0, -1).reshape(-1)
 
 
+def stream_shape(layer: Layer, order: NDArray[np.int64]) -> tuple[int, ...]:
+    """The shape of which a layer's stream is the row-major order: channels last for images.
+
+    A stream in neither order (an image that was flattened or transposed on the way) is a flat list.
+    """
+    if np.array_equal(order, channels_last(layer.shape)):
+        return (*layer.shape[1:], layer.shape[0])
+    return layer.shape if np.array_equal(order, np.arange(layer.elements)) else (layer.elements,)
+
+
 def streamed_weight(layer: Layer, weight: NDArray[Any], input_order: NDArray[np.int64]) -> NDArray[Any]:
     """Weights in the order the hardware reads them.
 

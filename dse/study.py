@@ -11,36 +11,42 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from dse.comparison import (
+    USEFUL_ACCURACY_LOSS,
     PairedInterval,
     mark_nondominated,
     paired_interval,
     rank_correlation,
     savings,
-    solve_uniform,
 )
 from dse.config import CONFIG_NAME, StudyConfig, load_config, render_config
 from dse.decoding import design_of
 from dse.designs import Design, DesignKind
 from dse.errors import InfeasibleError, StudyError
 from dse.export import export_design
-from dse.measurement import measure_designs, outputs_of
+from dse.measurement import measure_formats, outputs_of
 from dse.options import DecisionTables, build_tables
-from dse.preparation import Prepared, prepare
+from dse.preparation import Prepared, prepare, samples_hash
 from dse.progress import solver_progress
 from dse.report_data import report_data
 from dse.results import FrontResult, MeasuredSaving
-from dse.solve import explain, optimise
+from dse.solve import evaluate, explain, optimise, solve_single
+from dse.solve.result import Point
 from dse.store import Store, context_key
-from dse.sweep import SweepOutcome, loss_table, run_sweep
+from dse.sweep import SweepOutcome, accuracy_change, loss_table, run_sweep
+from dse.uniform import solve_uniform, uniform_pairs
 from hwmodels.devices import DeviceError, load_device
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
 
     import pandas as pd
 
     from dse.export import Exported
     from dse.solve.problem import Problem
+    from emulation.calibrated import Formats
+    from emulation.losses import Losses
+    from emulation.workloads import Samples
     from hwmodels.devices import Device
     from reports import WrittenReport
 
@@ -149,12 +155,14 @@ class Study:
     def tables(self) -> DecisionTables:
         """What the solver chooses from."""
         try:
-            return build_tables(self.prepared, loss_table(self.prepared, self.store), self.device)
+            losses = loss_table(self.prepared, self.store)
+            accuracy_changes = loss_table(self.prepared, self.store, accuracy_change)
+            return build_tables(self.prepared, losses, accuracy_changes, self.device)
         except DeviceError as error:
             raise StudyError(str(error)) from error
 
     def front(self, *, jobs: int | None = None) -> Front:
-        """Solve for the front and for the uniform rivals, unless this very front is stored already.
+        """Solve for the front, unless this very front is stored already.
 
         Raises:
             InfeasibleError: if no design meets the caps; says which resource is short and what would help.
@@ -166,7 +174,7 @@ class Study:
         settings = self.config.front
         with solver_progress(settings.solves) as on_progress:
             solved = optimise(
-                self.tables.problem(),
+                self._problem(),
                 max_solves=settings.solves,
                 time_limit_seconds=settings.time_limit_seconds,
                 on_progress=on_progress,
@@ -183,7 +191,6 @@ class Study:
         result = FrontResult(
             key=self._front_key(),
             designs=designs,
-            uniform=tuple(solve_uniform(self.prepared, self.tables, [design.interval_cycles for design in designs])),
             complete=solved.complete,
             why_incomplete=solved.why_incomplete,
             solves=solved.solves,
@@ -198,13 +205,9 @@ class Study:
         if result.is_measured:
             return self._view(result)
         prepared, workers = self.prepared, jobs or default_jobs()
-        everything = [*result.designs, *result.uniform]
-        losses = measure_designs(
-            prepared, self.store, everything, prepared.validation, jobs=workers, description="validation"
-        )
-        measured = [one.replace(validation=loss) for one, loss in zip(everything, losses, strict=True)]
-        mixed, uniform = measured[: len(result.designs)], measured[len(result.designs) :]
+        mixed = self._validated(result.designs, jobs=workers)
         float_accuracy = prepared.float_yardstick(prepared.validation).accuracy
+        uniform = self._uniform(mixed, float_accuracy, jobs=workers)
         found = savings(mixed, uniform, float_accuracy=float_accuracy)
         shown = [one for one, flag in zip(uniform, mark_nondominated(uniform), strict=True) if flag]
         tested = self._test([*mixed, *shown], jobs=workers)
@@ -228,15 +231,34 @@ class Study:
         self._keep(result)
         return self._view(result)
 
-    def _test(self, designs: list[Design], *, jobs: int) -> list[Design]:
-        samples = self.prepared.test
-        losses = measure_designs(self.prepared, self.store, designs, samples, jobs=jobs, description="test")
+    def _validated(self, designs: Sequence[Design], *, jobs: int) -> list[Design]:
+        losses = self._losses([one.formats for one in designs], self.prepared.validation, "validation", jobs)
+        return [one.replace(validation=loss) for one, loss in zip(designs, losses, strict=True)]
+
+    def _uniform(self, mixed: Sequence[Design], float_accuracy: float, *, jobs: int) -> list[Design]:
+        """The uniform rivals: pairs of formats accurate enough to be useful, folded best for each interval."""
+        pairs = uniform_pairs(self.prepared)
+        losses = self._losses([one.formats for one in pairs], self.prepared.validation, "uniform formats", jobs)
+        useful = [
+            pair
+            for pair, loss in zip(pairs, losses, strict=True)
+            if loss.accuracy >= float_accuracy - USEFUL_ACCURACY_LOSS
+        ]
+        intervals = [one.interval_cycles for one in mixed]
+        return self._validated(solve_uniform(self.prepared, self.tables, useful, intervals, jobs=jobs), jobs=jobs)
+
+    def _test(self, designs: Sequence[Design], *, jobs: int) -> list[Design]:
+        losses = self._losses([one.formats for one in designs], self.prepared.test, "test", jobs)
         return [one.replace(test=loss) for one, loss in zip(designs, losses, strict=True)]
+
+    def _losses(self, formats: Sequence[Formats], samples: Samples, description: str, jobs: int) -> list[Losses]:
+        return measure_formats(self.prepared, self.store, formats, samples, jobs=jobs, description=description)
 
     def _paired(self, first: Design, second: Design) -> PairedInterval:
         samples = self.prepared.test
         correct = [
-            outputs_of(self.prepared, design, samples).argmax(axis=1) == samples.labels for design in (first, second)
+            outputs_of(self.prepared, design.formats, samples).argmax(axis=1) == samples.labels
+            for design in (first, second)
         ]
         return paired_interval(correct[0], correct[1])
 
@@ -279,12 +301,25 @@ class Study:
 
     def explain(self, limits: dict[str, int] | None = None) -> str:
         """Why the caps cannot be met and what would help, or that they can; ``limits`` replace usable resources."""
-        problem = _with_limits(self.tables.problem(), limits or {})
+        problem = _with_limits(self._problem(), limits or {})
+        cheapest = solve_single(
+            problem, objective="utilisation", time_limit_seconds=self.config.front.time_limit_seconds
+        )
+        if isinstance(cheapest, Point):
+            return f"The caps can be met: {_needs(problem, cheapest)}."
         return str(explain(problem))
+
+    def _problem(self) -> Problem:
+        try:
+            return self.tables.problem()
+        except ValueError as error:
+            raise StudyError(f"these settings make no solvable problem: {error}") from error
 
     def _front_key(self) -> str:
         return context_key(
             sweep=self.prepared.sweep_context,
+            validation=samples_hash(self.prepared.validation),
+            test=samples_hash(self.prepared.test),
             formats=self.config.formats.model_dump(),
             device=repr(self.device),
             target=self.config.device.model_dump(),
@@ -296,9 +331,12 @@ class Study:
 
     def _stored(self) -> FrontResult | None:
         content = self.store.get("front")
-        if content is None or content["key"] != self._front_key():
+        if content is None or content.get("key") != self._front_key():
             return None
-        return FrontResult.from_json(content)
+        try:
+            return FrontResult.from_json(content)
+        except StudyError:  # written by another version: to be solved again
+            return None
 
     def _required(self) -> FrontResult:
         stored = self._stored()
@@ -326,10 +364,23 @@ class Study:
 
 
 def open_or_create(folder: Path, config: StudyConfig) -> Study:
-    """Open the study in a folder, made with ``config`` if there is none; an existing one keeps its own settings."""
-    if not (folder / CONFIG_NAME).exists():
-        write_study(folder, config)
-    return Study.open(folder)
+    """Open the study in a folder, made with ``config`` if there is none; an existing one keeps its own settings.
+
+    Raises:
+        StudyError: if the folder holds a study of another workload, or the workload cannot be prepared (then no folder
+            is made).
+    """
+    if (folder / CONFIG_NAME).exists():
+        study = Study.open(folder)
+        theirs, ours = study.config.network.workload, config.network.workload
+        if theirs != ours:
+            study.close()
+            raise StudyError(f"{folder} holds a study of {theirs!r}, not of {ours!r}: choose another folder")
+        return study
+    prepared = prepare(config)
+    study = Study.create(folder, config)
+    study.prepared = prepared
+    return study
 
 
 def write_study(folder: Path, config: StudyConfig) -> None:
@@ -348,6 +399,14 @@ def write_study(folder: Path, config: StudyConfig) -> None:
         raise StudyError(
             f"study folder {folder} is not writable ({error.strerror}): choose a folder you may write to"
         ) from error
+
+
+def _needs(problem: Problem, point: Point) -> str:
+    """What a design takes of each capped attribute, in words."""
+    totals = evaluate(problem, point.selection).totals
+    return "the cheapest design takes " + ", ".join(
+        f"{cap.resource} {totals[cap.resource]} of {cap.limit}" for cap in problem.caps
+    )
 
 
 def _with_limits(problem: Problem, limits: dict[str, int]) -> Problem:

@@ -16,12 +16,13 @@ from dse.store import Measurement
 from emulation.sensitivity import EdgeProbe, EngineProbe, Probe, SensitivityBench
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from dse.preparation import Prepared
     from dse.store import Store
     from emulation.formats import Format
     from emulation.losses import Losses
+    from emulation.network import Network
 
 
 def subject_of(probe: Probe) -> str:
@@ -107,7 +108,7 @@ class _one_torch_thread:  # noqa: N801 - a context manager is named like a funct
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LossTable:
-    """What each choice adds to the predicted loss of a design, in nats a sample.
+    """What each choice adds to a predicted loss (or another metric) of a design.
 
     ``edges[edge, format]`` is charged once for a tensor, whoever reads it. ``engines[layer, activation, weight]`` is
     what quantising the weights adds when the input is in ``activation`` already: the loss of the engine emulated
@@ -117,9 +118,27 @@ class LossTable:
     edges: Mapping[tuple[str, Format], float]
     engines: Mapping[tuple[str, Format, Format], float]
 
+    def total(self, network: Network, edges: Mapping[str, Format], weights: Mapping[str, Format]) -> float:
+        """The prediction for a whole design: the sum of what its formats add."""
+        engines = sum(
+            self.engines[layer, edges[network.input_edges(network.by_name[layer])[0]], number_format]
+            for layer, number_format in weights.items()
+        )
+        return engines + sum(self.edges[item] for item in edges.items())
 
-def loss_table(prepared: Prepared, store: Store) -> LossTable:
-    """The loss table of a finished sweep.
+
+def smooth_loss(losses: Losses) -> float:
+    """The loss designs are chosen by: Kullback-Leibler divergence from the float network, nats a sample."""
+    return losses.divergence
+
+
+def accuracy_change(losses: Losses) -> float:
+    """The task metric: accuracy less the float network's; negative where accuracy is lost."""
+    return losses.accuracy_change
+
+
+def loss_table(prepared: Prepared, store: Store, metric: Callable[[Losses], float] = smooth_loss) -> LossTable:
+    """The table of a finished sweep for one metric.
 
     Raises:
         StudyError: if measurements are missing; says how many and what to run.
@@ -131,7 +150,7 @@ def loss_table(prepared: Prepared, store: Store) -> LossTable:
         raise StudyError(f"{missing} of {len(probes)} sensitivity measurements are missing: run `bitfront sweep` first")
 
     def loss(probe: Probe) -> float:
-        return _smooth_loss(known[subject_of(probe)])
+        return metric(known[subject_of(probe)])
 
     edges = {(probe.edge, probe.format): loss(probe) for probe in probes if isinstance(probe, EdgeProbe)}
     engines = {}
@@ -143,7 +162,3 @@ def loss_table(prepared: Prepared, store: Store) -> LossTable:
             input_loss = edges[edge, probe.activation] if is_only_reader else loss(alone)
             engines[probe.layer, probe.activation, probe.weight] = loss(probe) - input_loss
     return LossTable(edges=edges, engines=engines)
-
-
-def _smooth_loss(losses: Losses) -> float:
-    return losses.divergence

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dse.comparison import mark_nondominated
+from dse.comparison import USEFUL_ACCURACY_LOSS, mark_nondominated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,9 +48,15 @@ def _console(*, stderr: bool) -> Console:
     return console
 
 
+def say(message: str) -> None:
+    """A line on standard output, shown as it is whatever a name in it holds; paths in it are not broken."""
+    out().print(Text(message), soft_wrap=True)
+
+
 def say_error(message: str) -> None:
-    """One paragraph on standard error; the text is shown as it is, whatever a name in it holds."""
-    err().print(Text("bitfront: ", style="bold red") + Text(message))
+    """One paragraph on standard error, shown as it is like `say`."""
+    paragraph = " ".join(message.split())
+    err().print(Text("bitfront: ", style="bold red") + Text(paragraph), soft_wrap=True)
 
 
 def print_json(content: object) -> None:
@@ -81,7 +87,7 @@ def front_table(result: FrontResult, clock_mhz: float, *, most: int = 40) -> Tab
     designs = list(result.designs)
     if result.is_measured:
         designs = [one for one, flag in zip(designs, mark_nondominated(designs), strict=True) if flag]
-    shown = sorted(_spread(designs, most), key=lambda one: one.utilisation)
+    shown = _spread(sorted(designs, key=lambda one: one.utilisation), most)
     count = f"{len(shown)} of {len(designs)}" if len(shown) < len(designs) else f"{len(designs)}"
     what = "nondominated by measured loss" if result.is_measured else "by predicted loss"
     columns = {
@@ -95,12 +101,13 @@ def front_table(result: FrontResult, clock_mhz: float, *, most: int = 40) -> Tab
         "latency us": "right",
         "loss pred.": "right",
         "loss meas.": "right",
+        "valid. % pred.": "right",
         "valid. %": "right",
         "test %": "right",
     }
     found = table(f"Pareto front ({count} designs, {what})", columns)
     found.add_row(
-        "float", "float32 everywhere", "", "", "", "", "", "", "0", "0",
+        "float", "float32 everywhere", "", "", "", "", "", "", "0", "0", "",
         _percent(result.float_validation_accuracy), _percent(result.float_test_accuracy),
     )  # fmt: skip
     for design in shown:
@@ -115,10 +122,18 @@ def front_table(result: FrontResult, clock_mhz: float, *, most: int = 40) -> Tab
             f"{design.latency_cycles / clock_mhz:.1f}",
             f"{design.predicted_loss:.5f}",
             "" if design.validation is None else f"{design.validation.divergence:.5f}",
+            _percent(_predicted_accuracy(result, design)),
             _percent(None if design.validation is None else design.validation.accuracy),
             _percent(None if design.test is None else design.test.accuracy),
         )
     return found
+
+
+def _predicted_accuracy(result: FrontResult, design: Design) -> float | None:
+    """The float network's validation accuracy and the change predicted from calibration data, within 0 and 1."""
+    if result.float_validation_accuracy is None:
+        return None
+    return min(max(result.float_validation_accuracy + design.predicted_accuracy_change, 0.0), 1.0)
 
 
 def _spread(designs: Sequence[Design], most: int) -> list[Design]:
@@ -131,8 +146,8 @@ def _percent(share: float | None) -> str:
     return "" if share is None else f"{100 * share:.2f}"
 
 
-def uniform_table(result: FrontResult, clock_mhz: float) -> Table:
-    """The uniform rivals that no other uniform design beats."""
+def uniform_table(result: FrontResult, clock_mhz: float, *, most: int = 10) -> Table:
+    """Some useful uniform rivals that no other uniform design beats, cheapest first."""
     columns = {
         "design": "left",
         "formats": "left",
@@ -142,8 +157,12 @@ def uniform_table(result: FrontResult, clock_mhz: float) -> Table:
         "valid. %": "right",
         "test %": "right",
     }
-    found = table(f"Best uniform designs ({len(result.uniform)})", columns)
-    for design in sorted(result.uniform, key=lambda one: one.utilisation):
+    floor = (result.float_validation_accuracy or 0.0) - USEFUL_ACCURACY_LOSS
+    useful = [one for one in result.uniform if one.validation is not None and one.validation.accuracy >= floor]
+    shown = _spread(sorted(useful, key=lambda one: one.utilisation), most)
+    within = f"within {100 * USEFUL_ACCURACY_LOSS:g} points of float"
+    found = table(f"Best uniform designs ({len(shown)} of {len(useful)} {within})", columns)
+    for design in shown:
         found.add_row(
             design.name,
             Text(design.summary),
@@ -159,15 +178,15 @@ def uniform_table(result: FrontResult, clock_mhz: float) -> Table:
 def closing_words(result: FrontResult) -> list[str]:
     """What was proved and what comparing taught, a sentence each."""
     marks = mark_nondominated(result.designs)
-    assignments = {one.assignment for one, flag in zip(result.designs, marks, strict=True) if flag}
+    assignments = {one.formats.text for one, flag in zip(result.designs, marks, strict=True) if flag}
     words = [
         f"complete: {'yes' if result.complete else 'no, ' + result.why_incomplete}",
         f"solver: {result.solves} calls at gap 0 in {result.solve_seconds:.1f} s",
         (
-            f"measured: {sum(marks)} of {len(result.designs)} designs are nondominated by measured validation loss, with "
+            f"measured: {sum(marks)} of {len(result.designs)} designs are nondominated by measured validation loss; "
             f"{len(assignments)} distinct format assignments"
         ),
-        f"prediction: Spearman correlation {result.rank_correlation:.3f} of predicted and measured loss over the front",
+        f"prediction: Spearman correlation {result.rank_correlation:.3f} of predicted and measured loss on the front",
     ]
     if result.savings:
         words.append(f"mixed against uniform: {result.savings[0].describe()}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,12 @@ class Formats:
 
     edges: Mapping[str, Format]
     weights: Mapping[str, Format]
+
+    @property
+    def text(self) -> str:
+        """Canonical text: two designs with one text compute the same numbers."""
+        names = [{name: str(one) for name, one in formats.items()} for formats in (self.edges, self.weights)]
+        return json.dumps(names, sort_keys=True)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

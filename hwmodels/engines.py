@@ -56,6 +56,13 @@ class RequantiseScale(Enum):
     """One for all channels."""
     CHANNEL = "channel"
     """One per output channel, from a table."""
+    CHANNEL_AND_SIGN = "channel-and-sign"
+    """Two per output channel, from a table; the accumulator's sign selects (a fused PReLU)."""
+
+    @property
+    def per_channel(self) -> int:
+        """Multipliers kept in a table for each output channel."""
+        return {"channel": 1, "channel-and-sign": 2}.get(self.value, 0)
 
 
 def engine_cost(
@@ -235,7 +242,8 @@ class _Engine:
         # A counter bit is a LUT; two bits of a two-to-one multiplexer share one dual-output LUT (UG474).
         adapter = self.shape.input_lanes(folding) * self.activation_bits / 2
         serial = folding.pe * self.accumulator / 2 if count < folding.pe else 0.0
-        return HANDSHAKE_LUTS + self._counter_bits(folding) + adapter + serial
+        by_sign = count * self.multiplier_bits / 2 if self.scale is RequantiseScale.CHANNEL_AND_SIGN else 0.0
+        return HANDSHAKE_LUTS + self._counter_bits(folding) + adapter + serial + by_sign
 
     def _memories(self, folding: Folding, count: int) -> tuple[int, int]:
         shape, pe, simd = self.shape, folding.pe, folding.simd
@@ -251,8 +259,9 @@ class _Engine:
             )
         if shape.has_bias:
             memories.append(self._memory(passes, pe * self.accumulator, Access.READ_ONLY))
-        if self.scale is RequantiseScale.CHANNEL:
-            memories.append(self._memory(-(-shape.outputs // count), count * self.multiplier_bits, Access.READ_ONLY))
+        if self.scale.per_channel:
+            table_bits = self.scale.per_channel * count * self.multiplier_bits
+            memories.append(self._memory(-(-shape.outputs // count), table_bits, Access.READ_ONLY))
         if passes > 1 and not shape.is_depthwise:
             # The inputs of one position, read again for every pass over the outputs.
             memories.append(self._memory(steps, simd * self.activation_bits, Access.READ_WRITE))

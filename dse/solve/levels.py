@@ -11,6 +11,7 @@ import numpy as np
 
 from dse.solve.problem import Combine, Problem, UtilisationObjective
 from dse.solve.query import Query
+from dse.solve.slices import Spacing
 from dse.solve.terms import term_of
 
 if TYPE_CHECKING:
@@ -27,32 +28,56 @@ class Roles:
         sliced: Bounded by thresholds; None for fewer than three objectives.
         threshold: The sliced objective is a maximum: its bound removes options, and its values below the next
             threshold need not be told apart.
+        order: The order in which objectives are minimised under bounds: the primary one first; a utilisation last,
+            because it needs a solve of its own wherever something follows it.
+        order_from_low_end: The same for the smallest value of the swept objective, which comes first.
     """
 
     primary: str
     swept: str | None
     sliced: str | None
     threshold: bool
+    order: tuple[str, ...]
+    order_from_low_end: tuple[str, ...]
+
+    @property
+    def tight(self) -> bool:
+        """The swept objective is minimised right after the primary one."""
+        return self.order[1:2] == (self.swept,)
+
+    @staticmethod
+    def spacing(problem: Problem, name: str) -> Spacing:
+        """Utilisation is judged in percent of the device, losses and times in ratios."""
+        linear = isinstance(problem.objective(name), UtilisationObjective)
+        return Spacing.LINEAR if linear else Spacing.LOGARITHMIC
 
 
 def roles_of(problem: Problem) -> Roles:
-    """A maximum is sliced, a utilisation minimised, a sum swept where there is a choice.
+    """A sum is minimised, a maximum sliced, a utilisation swept where there is a choice.
 
     Raises:
         ValueError: More than three objectives.
     """
-    names = list(problem.objective_names)
+    names = problem.objective_names
     if len(names) > 3:
         raise ValueError(f"optimise handles one to three objectives, got {len(names)}: {', '.join(names)}")
-    maxima = [name for name in names if problem.combines(name) is Combine.MAX]
     utilisations = [o.name for o in problem.objectives if isinstance(o, UtilisationObjective)]
-    maxima = [name for name in maxima if name not in utilisations]
-    sums = [name for name in names if name not in maxima and name not in utilisations]
-    primary = (utilisations + sums + maxima)[0]
-    rest = [name for name in names if name != primary]
-    sliced = (([name for name in rest if name in maxima] or rest)[-1]) if len(rest) == 2 else None
-    swept = next((name for name in rest if name != sliced), None)
-    return Roles(primary=primary, swept=swept, sliced=sliced, threshold=sliced in maxima)
+    maxima = [name for name in names if name not in utilisations and problem.combines(name) is Combine.MAX]
+    sums = [name for name in names if name not in utilisations and name not in maxima]
+    primary = (sums + maxima + utilisations)[0]
+    rest = [name for name in utilisations + sums + maxima if name != primary]
+    swept = rest[0] if rest else None
+    sliced = rest[1] if len(rest) > 1 else None
+    ranked = [name for name in (primary, swept, sliced) if name is not None]
+    from_low_end = [name for name in (swept, primary, sliced) if name is not None]
+    return Roles(
+        primary=primary,
+        swept=swept,
+        sliced=sliced,
+        threshold=sliced in maxima,
+        order=(ranked[0], *sorted(ranked[1:], key=lambda name: name in utilisations)),
+        order_from_low_end=(from_low_end[0], *sorted(from_low_end[1:], key=lambda name: name in utilisations)),
+    )
 
 
 def attainable_values(problem: Problem, name: str) -> Sequence[int]:

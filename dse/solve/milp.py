@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dse.solve.problem import PARTS_PER_MILLION, Combine, IntArray, Problem, UtilisationObjective
+from dse.solve.problem import PARTS_PER_MILLION, IntArray, Problem
 from dse.solve.query import Query, limits_of
 from dse.solve.reduce import largest_sum
 from dse.solve.result import SolverVersionError, Status
-from dse.solve.terms import Term, term_of, weights_of
+from dse.solve.terms import Term, precision_of, term_of, weights_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,12 +27,6 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-9
 """Primal, dual and integer feasibility. With the solver's default of 1e-6 a coefficient of a million violates a limit
 by whole units while the status says optimal."""
-
-ABSOLUTE_GAP = 0.9
-"""Below 1 because every objective is an integer; above 0 because float sums near 5e13 carry an error of about 0.01."""
-
-BOUND_ROUNDING = 0.05
-"""A dual bound this much above an integer still counts as that integer; less than 1 - ABSOLUTE_GAP."""
 
 PRESOLVE = "off"
 """After ``reduce_options`` presolve finds little and costs most of the time: nine solves of 8 layers with about 280
@@ -64,14 +58,13 @@ class Answer:
     Attributes:
         status: Whether it proved optimality, infeasibility or ran out of time.
         selection: Option index per layer, rounded; None without a feasible point.
-        bound: Proven lower bound of the model's objective, as an integer; 0 when there is none (steps are never
-            negative).
+        bound: Lower bound of the model's objective; 0.0 when there is none (steps are never negative).
         seconds: Wall time of the solve, building excluded.
     """
 
     status: Status
     selection: Selection | None
-    bound: int
+    bound: float
     seconds: float
 
 
@@ -90,10 +83,10 @@ def build_model(problem: Problem, query: Query, excluded: Sequence[Selection] = 
         model.one_option.add(_linear(variables, [1] * len(variables)) == 1)
     _add_couplings(problem, model, picks)
     _add_limits(problem, query, model, picks)
-    model.steps = pyo.Var(range(len(terms)), domain=pyo.NonNegativeIntegers)
+    model.steps = pyo.Var(range(len(terms)), domain=pyo.NonNegativeReals)
     model.definitions = pyo.ConstraintList()
     for position, term in enumerate(terms):
-        model.steps[position].setub(term.span)
+        model.steps[position].setub(term.span if term.limits is None else term.span / PARTS_PER_MILLION)
         _define_term(problem, term, model, picks, model.steps[position])
     model.excluded = pyo.ConstraintList()
     for selection in excluded:
@@ -144,26 +137,23 @@ def _add_limits(problem: Problem, query: Query, model: Any, picks: Sequence[Sequ
                     variables[option].fix(0)
 
 
-def _above_lowest(columns: Sequence[IntArray], picks: Sequence[Sequence[Any]], weight: float = 1) -> Any:  # noqa: ANN401
+def _above_lowest(columns: Sequence[IntArray], picks: Sequence[Sequence[Any]], weight: int = 1) -> Any:  # noqa: ANN401
     """Weight times the sum of what the picked options have above their layer's smallest value."""
     variables = [variable for layer in picks for variable in layer]
     return _linear(variables, [weight * c for column in columns for c in (column - column.min()).tolist()])
 
 
 def _define_term(problem: Problem, term: Term, model: Any, picks: Sequence[Sequence[Any]], steps: Any) -> None:  # noqa: ANN401
-    """Rows that hold ``steps`` at or above the term; a sum needs none, it stands in the objective itself."""
-    objective = problem.objective(term.name)
-    if isinstance(objective, UtilisationObjective):
-        for resource, limit in objective.limits.items():
+    """Rows that hold ``steps`` at or above the term; a sum needs none, it stands in the objective itself.
+
+    A utilisation is counted in millions of steps, so that it and its rows are of the size of the resources.
+    """
+    if term.limits is not None:
+        for resource, limit in term.limits.items():
             columns = [layer.column(resource) for layer in problem.layers]
             lowest = sum(int(column.min()) for column in columns)
-            # used * 10**6 / limit <= offset + steps. The left side moves in units of common / limit, so half a unit of
-            # room decides nothing and keeps rounding from doing so. A step must have coefficient 1: in units of the
-            # resource (10**-4 and less) HiGHS 1.15.1 missed optima by a step.
-            common = math.gcd(limit, PARTS_PER_MILLION)
-            room = (term.offset * limit - lowest * PARTS_PER_MILLION + common / 2) / limit
-            used = _above_lowest(columns, picks, PARTS_PER_MILLION / limit)
-            model.definitions.add(used - steps <= room)
+            room = (term.offset * limit - lowest * PARTS_PER_MILLION) / PARTS_PER_MILLION
+            model.definitions.add(_above_lowest(columns, picks) - limit * steps <= room)
     elif term.levels is not None:
         for layer, variables in zip(problem.layers, picks, strict=True):
             if term.name in layer.columns:
@@ -183,11 +173,12 @@ def _objective(
 ) -> Any:  # noqa: ANN401
     parts = []
     for position, (term, weight) in enumerate(zip(terms, weights, strict=True)):
-        attribute = not isinstance(problem.objective(term.name), UtilisationObjective)
-        if attribute and problem.combines(term.name) is Combine.SUM:
-            parts.append(_above_lowest([layer.column(term.name) for layer in problem.layers], picks, weight))
-        else:
+        if term.limits is not None:
+            parts.append(weight * PARTS_PER_MILLION * model.steps[position])
+        elif term.levels is not None:
             parts.append(weight * model.steps[position])
+        else:
+            parts.append(_above_lowest([layer.column(term.name) for layer in problem.layers], picks, weight))
     return sum(parts)
 
 
@@ -225,7 +216,7 @@ def run_highs(built: BuiltModel, *, time_limit_seconds: float) -> Answer:
         threads=1,
         time_limit=time_limit_seconds,
         rel_gap=0.0,
-        abs_gap=ABSOLUTE_GAP,
+        abs_gap=precision_of(built.terms).gap,
         solver_options={
             "mip_feasibility_tolerance": TOLERANCE,
             "primal_feasibility_tolerance": TOLERANCE,
@@ -247,8 +238,8 @@ def run_highs(built: BuiltModel, *, time_limit_seconds: float) -> Answer:
     if results.incumbent_objective is not None and status is not Status.INFEASIBLE:
         selection = _read_selection(built.model, results.solution_loader.get_vars())
     bound = results.objective_bound
-    proven = max(0, math.ceil(bound - BOUND_ROUNDING)) if bound is not None and math.isfinite(bound) else 0
-    return Answer(status=status, selection=selection, bound=proven, seconds=seconds)
+    known = bound is not None and math.isfinite(bound)
+    return Answer(status=status, selection=selection, bound=max(0.0, bound) if known else 0.0, seconds=seconds)
 
 
 def _read_selection(model: Any, values: Any) -> Selection:  # noqa: ANN401

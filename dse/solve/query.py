@@ -19,14 +19,12 @@ class Query:
         minimise: Name of the objective that is minimised first.
         then: Names of objectives minimised next, each without giving up anything of the ones before.
         at_most: Objective name to the largest value allowed (an epsilon, a threshold).
-        at_least: A lower bound of ``minimise`` that is already proven; only helps the solver.
         floors: For objectives that combine by maximum: values at or below the floor count as equal.
     """
 
     minimise: str
     then: tuple[str, ...] = ()
     at_most: Mapping[str, int] = field(default_factory=dict)
-    at_least: int | None = None
     floors: Mapping[str, int] = field(default_factory=dict)
 
     @property

@@ -14,7 +14,7 @@ from dse.solve.levels import Roles, attainable_values, between, first_levels, ne
 from dse.solve.query import Query
 from dse.solve.result import Infeasible, Point, Status
 from dse.solve.single import solve_query
-from dse.solve.slices import HIGHEST, LOWEST, Gap, Record, Slice, Spread
+from dse.solve.slices import HIGHEST, LOWEST, Gap, Record, Scale, Slice, Spread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -107,10 +107,9 @@ class Search:
             self.infeasible = isinstance(only, Infeasible) and only.status is Status.INFEASIBLE
             return False
         apart = roles.sliced if roles.threshold else None
-        order = [name for name in (roles.primary, roles.swept, roles.sliced) if name is not None and name != apart]
-        starts = [order, [order[1], order[0], *order[2:]]]
+        starts = [[name for name in order if name != apart] for order in (roles.order, roles.order_from_low_end)]
         if roles.sliced is not None:
-            starts.append([roles.sliced] if roles.threshold else [roles.sliced, *order[:2]])
+            starts.append([roles.sliced] if apart else [roles.sliced, *(n for n in roles.order if n != roles.sliced)])
         ends: list[Point] = []
         for names in starts:
             if self.solves >= self.most_solves:
@@ -132,15 +131,17 @@ class Search:
         best, lowest = (end.objectives for end in ends[:2])
         primary, swept, sliced = self.roles.primary, str(self.roles.swept), self.roles.sliced
         self.spread = Spread(
-            swept_low=lowest[swept],
-            swept_range=max(1, best[swept] - lowest[swept]),
-            primary_range=max(1, lowest[primary] - best[primary]),
+            swept=Scale.over(lowest[swept], best[swept], self.roles.spacing(self.problem, swept)),
+            primary=Scale.over(best[primary], lowest[primary], self.roles.spacing(self.problem, primary)),
         )
         if sliced is None:
-            self.slices = [Slice(level=HIGHEST)]
+            self.slices = [Slice(level=HIGHEST, tight=self.roles.tight)]
             self._note(HIGHEST, LOWEST, Record(low=best[swept], high=HIGHEST, primary=best[primary]))
             self._note_low_end(HIGHEST, LOWEST, lowest)
             return
+        highest = Record(low=HIGHEST, high=HIGHEST, primary=best[primary])
+        self.facts.append(_Fact(lowest_level=HIGHEST, highest_level=HIGHEST, record=highest))
+        self._note(HIGHEST, LOWEST, Record(low=LOWEST, high=lowest[swept] - 1, primary=None))
         values = attainable_values(self.problem, sliced)
         limit = min([cap.limit for cap in self.problem.caps if cap.resource == sliced], default=HIGHEST)
         floor = ends[2].objectives[sliced]
@@ -148,14 +149,11 @@ class Search:
         useful = between(values, floor, max(floor, best[sliced], lowest[sliced]))
         for level in first_levels(useful, max(2, self.most_solves // SOLVES_PER_LEVEL)):
             self._add_slice(level)
-        self.pending = [
-            _Cell(level=piece.level, bound=HIGHEST, low_end=low_end)
-            for low_end in (False, True)
-            for piece in (self.slices[0], *reversed(self.slices[1:]))  # the ends bound the ones between
-        ]
+        self.pending = [_Cell(level=piece.level, bound=HIGHEST) for piece in self.slices]
+        self.pending.append(_Cell(level=self.slices[-1].level, bound=HIGHEST, low_end=True))
 
     def _add_slice(self, level: int) -> None:
-        piece = Slice(level=level)
+        piece = Slice(level=level, tight=self.roles.tight)
         for fact in self.facts:
             if fact.lowest_level <= level <= fact.highest_level:
                 piece.add(fact.record)
@@ -167,7 +165,7 @@ class Search:
         if level is None:
             return False
         self._add_slice(level)
-        self.pending = [_Cell(level=level, bound=HIGHEST), _Cell(level=level, bound=HIGHEST, low_end=True)]
+        self.pending = [_Cell(level=level, bound=HIGHEST)]
         return True
 
     # -- rounds -----------------------------------------------------------------------------------------------------
@@ -184,30 +182,21 @@ class Search:
             return cells
         gaps = [(piece, gap) for piece, gap in self.open_gaps() if piece.searchable(gap)]
         gaps.sort(key=lambda entry: (-self.spread.size(entry[1]), entry[0].level, entry[1].low))
-        return [
-            _Cell(level=piece.level, bound=HIGHEST, low_end=True)
-            if gap.low_end
-            else _Cell(level=piece.level, bound=self.spread.middle(gap))
-            for piece, gap in gaps[:room]
-        ]
+        return [_Cell(level=piece.level, bound=self.spread.middle(gap)) for piece, gap in gaps[:room]]
 
     def _slice(self, level: int) -> Slice:
         return self.slices[bisect_left([piece.level for piece in self.slices], level)]
 
     def _settled(self, cell: _Cell) -> bool:
-        piece = self._slice(cell.level)
-        if cell.low_end:
-            return bool(piece.records) and piece.records[0].low == LOWEST
-        return piece.known(cell.bound)
+        return self._slice(cell.level).known(self.spread.swept.low if cell.low_end else cell.bound)
 
     def _query(self, cell: _Cell) -> Query:
-        """The query of a cell, with what is already known about its optimum."""
-        primary, swept, sliced = self.roles.primary, str(self.roles.swept), self.roles.sliced
-        order = [swept, primary] if cell.low_end else [primary, swept]
+        """The query of a cell; the best point known within its bounds is one more bound."""
+        swept, sliced = str(self.roles.swept), self.roles.sliced
+        order = self.roles.order_from_low_end if cell.low_end else self.roles.order
         at_most: dict[str, int] = {}
         floors: dict[str, int] = {}
         if sliced is not None:
-            order.append(sliced)
             at_most[sliced] = cell.level
             if self.roles.threshold:
                 lower = [piece.level for piece in self.slices if piece.level < cell.level]
@@ -221,15 +210,7 @@ class Search:
         ]
         if within:
             at_most[order[0]] = min(within)
-        if cell.low_end:
-            return Query(minimise=swept, then=tuple(order[1:]), at_most=at_most, floors=floors)
-        proven = [
-            fact.record.primary
-            for fact in self.facts
-            if fact.highest_level >= cell.level and fact.record.high >= cell.bound and fact.record.primary is not None
-        ]
-        at_least = max(proven, default=None)
-        return Query(minimise=primary, then=tuple(order[1:]), at_most=at_most, at_least=at_least, floors=floors)
+        return Query(minimise=order[0], then=tuple(order[1:]), at_most=at_most, floors=floors)
 
     def _solve(self, queries: Sequence[Query]) -> list[Answered]:
         """Answer queries within the budgets; how many run at a time does not change the answers."""
@@ -283,7 +264,7 @@ class Search:
             self._note(cell.level, lowest, record)
 
     def _abandon(self, cell: _Cell) -> None:
-        self._slice(cell.level).abandoned.append(LOWEST if cell.low_end else cell.bound)
+        self._slice(cell.level).abandoned.append(self.spread.swept.low if cell.low_end else cell.bound)
 
     def _note_low_end(self, highest_level: int, lowest_level: int, values: Mapping[str, int]) -> None:
         """The smallest value of the swept objective, and the best primary value there."""
@@ -292,7 +273,14 @@ class Search:
         self._note(highest_level, lowest_level, Record(low=swept, high=swept, primary=values[self.roles.primary]))
 
     def _note(self, highest_level: int, lowest_level: int, record: Record) -> None:
-        """Keep a fact, in every slice it holds for: an optimum that meets a lower threshold is optimal there too."""
+        """Keep a fact, in every slice it holds for.
+
+        An optimum that meets a lower threshold is optimal there too; so it is up to a higher threshold that is known
+        to allow nothing better.
+        """
+        if record.primary is not None:
+            same = [f for f in self.facts if f.record.primary == record.primary and f.record.high >= record.high]
+            highest_level = max([highest_level, *(fact.highest_level for fact in same)])
         self.facts.append(_Fact(lowest_level=lowest_level, highest_level=highest_level, record=record))
         for piece in self.slices:
             if lowest_level <= piece.level <= highest_level:
@@ -327,11 +315,14 @@ class Search:
         """Largest amount of the primary objective that a design in a gap could still gain; None when unbounded."""
         if not self.cornered or self.roles.sliced is not None:
             return None
-        return max((gap.below - gap.above - 1 for _, gap in self.open_gaps() if gap.below is not None), default=0)
+        return max(
+            (gap.below - gap.above - self.roles.tight for _, gap in self.open_gaps() if gap.below is not None),
+            default=0,
+        )
 
     def missing_levels(self) -> int:
         """Attainable thresholds that were not looked at, or whose first solve did not end in time."""
-        present = {piece.level for piece in self.slices if piece.records}
+        present = {piece.level for piece in self.slices if piece.known(HIGHEST)}
         return max(0, len(self.levels) - len(present)) if self.roles.sliced else 0
 
     def why_incomplete(self) -> str:

@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dse.solve.problem import EXACT_LIMIT, PARTS_PER_MILLION, Combine, IntArray, Problem, UtilisationObjective
 from dse.solve.query import Query, limits_of
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dse.solve.evaluate import Evaluation
+
 LARGEST_WEIGHTED = 5 * 10**13
 """Largest combined objective for which weighted lexicographic solves were measured to equal two-stage ones at
 tolerances of 1e-9 (loss x cycles, 8 layers; loss x LUT, 20 layers); above it the stages are solved one by one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Precision:
+    """How exactly one solve has to answer.
+
+    Attributes:
+        gap: Absolute gap at which the solver may stop, in steps of the last term.
+        noise: A dual bound this much above the truth is still taken for rounding.
+    """
+
+    gap: float
+    noise: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,12 +45,16 @@ class Term:
         offset: Its value at 0 steps (unless ``levels`` says otherwise).
         span: Steps it can be above that at most, at least 0.
         levels: For objectives that combine by maximum: the attainable values, ascending; a step is one level.
+        limits: For utilisations: what is available per resource. A utilisation is a fraction of a step in the solver
+            and rounded up afterwards: an integer of a million steps cannot be told from its neighbours at a tolerance
+            of 1e-9, and HiGHS 1.15.1 then cuts off optima. The least utilisation rounded up is the rounded least one.
     """
 
     name: str
     offset: int
     span: int
     levels: tuple[int, ...] | None = None
+    limits: Mapping[str, int] | None = None
 
     def steps(self, value: int) -> int:
         """Steps of an objective value; values below the lowest level count 0."""
@@ -38,6 +63,13 @@ class Term:
     def value(self, steps: int) -> int:
         """The objective value ``steps`` above the lower bound."""
         return self.offset + steps if self.levels is None else self.levels[max(0, min(steps, self.span))]
+
+    def exact_steps(self, evaluation: Evaluation) -> Fraction:
+        """Steps as the solver counts them: whole ones, except for a utilisation."""
+        if self.limits is None:
+            return Fraction(max(0, self.steps(evaluation.objectives[self.name])))
+        used = max(Fraction(evaluation.totals[r] * PARTS_PER_MILLION, limit) for r, limit in self.limits.items())
+        return max(Fraction(0), used - self.offset)
 
     def rank(self, values: IntArray) -> IntArray:
         """Level number of each entry, for terms with ``levels``."""
@@ -65,10 +97,8 @@ def _utilisation_term(problem: Problem, query: Query, objective: UtilisationObje
 
     lowest = max(bound(resource, limit, largest=0) for resource, limit in objective.limits.items())
     highest = max(bound(resource, limit, largest=1) for resource, limit in objective.limits.items())
-    if query.at_least is not None and query.minimise == objective.name:
-        lowest = max(lowest, query.at_least)
     highest = min(highest, query.at_most.get(objective.name, highest))
-    return Term(name=objective.name, offset=lowest, span=max(0, highest - lowest))
+    return Term(name=objective.name, offset=lowest, span=max(0, highest - lowest), limits=objective.limits)
 
 
 def _maximum_term(problem: Problem, query: Query, name: str) -> Term:
@@ -90,8 +120,25 @@ def weights_of(terms: tuple[Term, ...]) -> tuple[int, ...]:
 
 
 def first_stage(terms: tuple[Term, ...]) -> int:
-    """How many leading terms can be minimised in one solve without leaving exact ground, at least 1."""
-    count = len(terms)
-    while count > 1 and weights_of(terms[:count])[0] * (terms[0].span + 1) > LARGEST_WEIGHTED:
+    """How many leading terms can be minimised in one solve without leaving exact ground, at least 1.
+
+    A utilisation ends a stage, because fractions of its steps would outweigh all that comes after.
+    """
+    count = next((position + 1 for position, term in enumerate(terms) if term.limits is not None), len(terms))
+    while count > 1:
+        if weights_of(terms[:count])[0] * (terms[0].span + 1) <= LARGEST_WEIGHTED:
+            break
         count -= 1
     return count
+
+
+def precision_of(terms: tuple[Term, ...]) -> Precision:
+    """The gap and noise under which the terms of one stage are still told apart."""
+    limits = terms[-1].limits
+    if limits is None:
+        return Precision(gap=0.9, noise=0.05)  # integers; float sums near 5e13 carry an error of about 0.01
+    if len(terms) > 1:
+        return Precision(gap=0.05, noise=0.05)  # a utilisation this near a whole step is settled by itself
+    # Utilisations differ from whole steps by multiples of this: prove less than half of it.
+    finest = min(math.gcd(limit, PARTS_PER_MILLION) / limit for limit in limits.values())
+    return Precision(gap=finest / 4, noise=finest / 4)

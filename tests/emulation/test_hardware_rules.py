@@ -226,3 +226,26 @@ def test_concatenation_casts_each_part(build: Any) -> None:
     hardware = build.lower(graph.network(), edges, {branch: build.scaled(parse("int2"), 1.0)})
     # Steps of 0.5: 1.25 is 2.5, to even 2; 3.75 is 7.5, beyond 7. The branch holds 3.75 as 8 and 1.25 as 2 steps.
     assert execute(hardware, np.array([[1.25, 3.75]], np.float32)).tolist() == [[2, 7, 7, 2]]
+
+
+def test_joins_of_wide_edges_do_not_overflow(build: Any) -> None:
+    """52 bits times multipliers of 31 bits leave 64."""
+    graph = build.Graph((3,))
+    join = graph.join("input", "input")
+    edges = {"input": build.scaled(parse("int53"), 1.0), join: build.scaled(parse("int16"), 2.0**38 * 1.1)}
+    hardware = build.lower(graph.network(), edges, {}, Requantisation(multiplier_bits=31))
+    sample = np.array([[2.0**52, -(2.0**51), 3.0**30]])
+    exact = [round(2 * value / (2.0**38 * 1.1)) for value in sample[0]]
+    assert execute(hardware, sample).tolist() == [exact]
+    assert execute_reference(hardware, sample[0].tolist()) == exact
+
+
+def test_sums_of_wide_minifloats_do_not_overflow(build: Any) -> None:
+    """Four times 2**61 are beyond 64 bits although each is not."""
+    graph = build.Graph((1, 4))
+    name = graph.average("input", (4,))
+    edges = {"input": build.scaled(parse("e6m1"), 1.0), name: build.scaled(parse("e6m1"), 1.0)}
+    hardware = build.lower(graph.network(), edges, {})
+    sample = np.full((1, 1, 4), 2.0**61)
+    assert execute(hardware, sample).tolist() == [[[2**61]]]
+    assert execute_reference(hardware, sample.ravel().tolist()) == [2**61]

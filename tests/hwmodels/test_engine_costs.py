@@ -293,3 +293,21 @@ def test_errors_and_batches():
     batch = engine_costs(shape, weight_format=INT8, activation_format=INT4, foldings=offered, device=Z020)
     assert batch == [price(shape, f, INT8, INT4, Z020) for f in offered]
     assert all(math.isfinite(cost.error_band) for cost in batch)
+
+
+def test_a_fused_prelu_pays_for_a_second_multiplier_table_and_a_selection_by_sign():
+    shape = EngineShape(outputs=64, depth=32, in_channels=32)
+    costs = [
+        engine_cost(
+            shape,
+            weight_format=FixedPoint(width=4),
+            activation_format=FixedPoint(width=4),
+            folding=Folding(pe=1, simd=4),
+            device=load_device("xc7z020"),
+            scale=scale,
+        )
+        for scale in (RequantiseScale.TENSOR, RequantiseScale.CHANNEL, RequantiseScale.CHANNEL_AND_SIGN)
+    ]
+    assert costs[0].luts < costs[1].luts
+    # 16 more bits in a table of 64 words (a LUT each) and half a LUT a bit to choose by sign, all within rounding
+    assert 20 <= costs[2].luts - costs[1].luts <= 30

@@ -5,15 +5,7 @@ import random
 
 import pytest
 
-from dse.solve import (
-    AttributeObjective,
-    Cap,
-    Combine,
-    Coupling,
-    LayerTable,
-    Problem,
-    UtilisationObjective,
-)
+from dse.solve.problem import AttributeObjective, Cap, Combine, Coupling, LayerTable, Problem, UtilisationObjective
 
 UTILISATION = UtilisationObjective(name="utilisation", limits={"luts": 97, "dsps": 13})
 LOSS = AttributeObjective(name="loss")

@@ -2,7 +2,8 @@
 
 import pytest
 
-from dse.solve import AttributeObjective, Cap, Combine, Coupling, LayerTable, Problem, explain, optimise
+from dse.solve import explain, optimise
+from dse.solve.problem import AttributeObjective, Cap, Combine, Coupling, LayerTable, Problem
 
 
 def capped(luts, dsps, **changes):

@@ -6,16 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from dse.solve import (
-    AttributeObjective,
-    Cap,
-    Combine,
-    Coupling,
-    LayerTable,
-    Problem,
-    UtilisationObjective,
-    evaluate,
-)
+from dse.solve import evaluate
+from dse.solve.problem import AttributeObjective, Cap, Combine, Coupling, LayerTable, Problem, UtilisationObjective
 
 LOSS = (AttributeObjective(name="loss"),)
 

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from dse.solve import AttributeObjective, Cap, Combine, Coupling, LayerTable, Problem, nondominated, optimise
+from dse.solve import nondominated, optimise
+from dse.solve.problem import AttributeObjective, Cap, Combine, Coupling, LayerTable, Problem
 from dse.solve.query import Query
 from dse.solve.reduce import reduce_for_all, reduce_options
 

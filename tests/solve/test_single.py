@@ -1,11 +1,14 @@
 """One query at a time against enumeration, the tolerance trap, and what the model itself says."""
 
+import itertools
+import math
 import random
 
 import pytest
 
-from dse.solve import AttributeObjective, Cap, LayerTable, Problem, evaluate, milp, single, solve_single
+from dse.solve import evaluate, milp, solve_single, stage
 from dse.solve.milp import Answer
+from dse.solve.problem import AttributeObjective, Cap, LayerTable, Problem, UtilisationObjective
 from dse.solve.query import Query, limits_of
 from dse.solve.result import Infeasible, PrecisionError, SolverVersionError, Status
 
@@ -58,7 +61,7 @@ def test_the_declared_model_has_the_same_optimum(seed, objectives, random_proble
             assert answer.status is Status.INFEASIBLE
             continue
         best = min(vector[position] for vector in designs)
-        assert built.terms[0].value(answer.bound) == best
+        assert built.terms[0].value(math.ceil(answer.bound - 1e-3)) == best
         assert problem.evaluate(answer.selection)[name] == best
         model = problem.to_pyomo(name)
         assert len(model.pick) == sum(layer.option_count for layer in problem.layers)
@@ -115,13 +118,13 @@ def answer_with(selections, monkeypatch, bound=0):
         assert time_limit_seconds > 0
         return Answer(status=Status.OPTIMAL, selection=next(queue), bound=bound, seconds=0.0)
 
-    monkeypatch.setattr(single, "run_highs", run)
-    monkeypatch.setattr(single, "reduce_options", lambda problem, _query: [range(3)] * len(problem.layers))
+    monkeypatch.setattr(stage, "run_highs", run)
+    monkeypatch.setattr(stage, "reduce_options", lambda problem, _query: [range(3)] * len(problem.layers))
     monkeypatch.setattr(Problem, "restrict", lambda self, _kept: self)
 
 
 def test_a_selection_over_an_epsilon_is_never_shown(monkeypatch):
-    real = single.run_highs
+    real = stage.run_highs
     calls = []
 
     def run(built, *, time_limit_seconds):
@@ -130,8 +133,8 @@ def test_a_selection_over_an_epsilon_is_never_shown(monkeypatch):
             return Answer(status=Status.OPTIMAL, selection=(2,), bound=0, seconds=0.0)
         return real(built, time_limit_seconds=time_limit_seconds)
 
-    monkeypatch.setattr(single, "reduce_options", lambda problem, _query: [list(range(3))] * len(problem.layers))
-    monkeypatch.setattr(single, "run_highs", run)
+    monkeypatch.setattr(stage, "reduce_options", lambda problem, _query: [list(range(3))] * len(problem.layers))
+    monkeypatch.setattr(stage, "run_highs", run)
     point = solve_single(two_options(), objective="luts", epsilons={"loss": 5})
     assert calls == [0, 1]
     assert point.objectives == {"loss": 4, "luts": 5}
@@ -141,8 +144,69 @@ def test_a_selection_over_an_epsilon_is_never_shown(monkeypatch):
 
 def test_a_solver_that_is_wrong_again_and_again_is_named(monkeypatch):
     answer_with([(2,)] * 20, monkeypatch)
-    with pytest.raises(PrecisionError, match=r"HiGHS returned 8 selections for minimising 'luts'.*larger units"):
+    with pytest.raises(PrecisionError, match=r"HiGHS returned 9 selections for minimising 'luts'.*larger units"):
         solve_single(two_options(), objective="luts", epsilons={"loss": 5})
+
+
+def test_a_bound_above_the_solvers_own_selection_is_named(monkeypatch):
+    answer_with([(1,)], monkeypatch, bound=7.0)
+    with pytest.raises(
+        PrecisionError, match=r"nothing is below 7\.0 \(weighted steps of luts\), but its own selection is"
+    ):
+        solve_single(two_options().replace(objectives=(AttributeObjective(name="luts"),)), objective="luts")
+
+
+def test_a_step_of_a_million_is_not_lost():
+    """As an integer variable, utilisation made HiGHS 1.15.1 at a tolerance of 1e-9 call 257,733 the optimum here."""
+    layers = (
+        LayerTable(name="a", columns={"luts": [10, 7], "dsps": [5, 0], "loss": [16, 26]}),
+        LayerTable(
+            name="b", columns={"luts": [16, 2, 20, 0, 18], "dsps": [5, 4, 2, 5, 3], "loss": [21, -1, 17, -4, 23]}
+        ),
+    )
+    problem = Problem(
+        layers=layers,
+        objectives=(
+            UtilisationObjective(name="utilisation", limits={"luts": 97, "dsps": 13}),
+            AttributeObjective(name="loss"),
+        ),
+    )
+    point = solve_single(problem, objective="utilisation")
+    assert point.objectives == {"utilisation": 257_732, "loss": 49}
+    assert point.certificate.bound == 257_732
+
+
+@pytest.mark.parametrize("limits", [(53_200, 106_400, 220), (230_400, 460_800, 1_728), (999_983, 1_000_003, 97)])
+def test_utilisation_of_real_devices_is_exact_to_the_last_part_per_million(limits):
+    """Minima by enumeration, as first, last and bounded objective, where neighbours are a part per million apart."""
+    generator = random.Random(limits[0])  # noqa: S311
+    names = ("luts", "flip_flops", "dsps")
+    layers = [
+        LayerTable.from_options(
+            f"layer{i}",
+            [
+                {"loss": generator.randint(0, 3)}
+                | {n: generator.randint(0, limit // 6) for n, limit in zip(names, limits, strict=True)}
+                for _ in range(7)
+            ],
+        )
+        for i in range(4)
+    ]
+    used = UtilisationObjective(name="utilisation", limits=dict(zip(names, limits, strict=True)))
+    problem = Problem(layers=layers, objectives=(used, AttributeObjective(name="loss")))
+    values = [problem.evaluate(chosen) for chosen in itertools.product(range(7), repeat=4)]
+    pairs = sorted((v["utilisation"], v["loss"]) for v in values)
+    for bound in (pairs[0][0], pairs[len(pairs) // 9][0], pairs[len(pairs) // 2][0]):
+        within = [pair for pair in pairs if pair[0] <= bound]
+        point = solve_single(problem, objective="loss", epsilons={"utilisation": bound})
+        assert (point.objectives["loss"], point.objectives["utilisation"]) == min((b, a) for a, b in within)
+    for loss in (0, 2, 5):
+        within = [pair for pair in pairs if pair[1] <= loss]
+        answer = solve_single(problem, objective="utilisation", epsilons={"loss": loss})
+        if within:
+            assert (answer.objectives["utilisation"], answer.objectives["loss"]) == min(within)
+        else:
+            assert answer.status is Status.INFEASIBLE
 
 
 def test_an_old_solver_is_refused(monkeypatch):

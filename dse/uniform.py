@@ -1,0 +1,119 @@
+"""Uniform designs, the rivals of mixed ones: one weight and one activation format everywhere, best folding."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import joblib
+import numpy as np
+
+from dse.decoding import design_of
+from dse.designs import Design, DesignKind
+from dse.progress import tracked
+from dse.solve import solve_single
+from dse.solve.problem import Cap
+from dse.solve.result import Point
+from emulation.calibrated import Formats
+from emulation.catalogue import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dse.options import Choice, DecisionTables, Table
+    from dse.preparation import Prepared
+    from dse.solve.problem import Problem
+    from emulation.formats import Format
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UniformPair:
+    """A weight and an activation format for the whole network, and what each tensor then has."""
+
+    weight: Format
+    activation: Format
+    formats: Formats
+
+
+def uniform_pairs(prepared: Prepared) -> list[UniformPair]:
+    """All pairs of the study's formats that may be multiplied.
+
+    Every weight tensor has the weight format, every edge but the output the activation format (unsigned where it is
+    never negative).
+    """
+    output = prepared.network.edge_of(prepared.network.output)
+    pairs = []
+    for activation in map(parse, prepared.config.formats.activations):
+        edges = {
+            edge: prepared.edge_menu(edge)[0] if edge == output else prepared.calibrated.edge_format(edge, activation)
+            for edge in prepared.network.edges
+        }
+        for weight in prepared.weight_menu(activation):
+            weights = {layer.name: weight for layer in prepared.network.layers if layer.weight is not None}
+            formats = Formats(edges=edges, weights=weights)
+            pairs.append(UniformPair(weight=weight, activation=activation, formats=formats))
+    return pairs
+
+
+def solve_uniform(
+    prepared: Prepared, tables: DecisionTables, pairs: Sequence[UniformPair], intervals: Sequence[int], *, jobs: int
+) -> list[Design]:
+    """The cheapest folding of every pair under every interval bound, by the solver that makes the front.
+
+    Pairs that cannot meet a bound, or do not fit the device, have no design there; designs that are the same under
+    several bounds are kept once.
+    """
+    problem = tables.problem()
+    kept = [uniform_rows(prepared, tables, pair.formats) for pair in pairs]
+    bounds = sorted(set(intervals))
+    tasks = (
+        joblib.delayed(_cheapest)(problem.restrict([np.array(table, dtype=np.int64) for table in rows]), bounds)
+        for rows in kept
+        if rows is not None
+    )
+    answers = joblib.Parallel(n_jobs=jobs, return_as="generator")(tasks)
+    solved = iter(tracked(answers, description="uniform designs", total=sum(rows is not None for rows in kept)))
+    found: list[Design] = []
+    for rows in kept:
+        if rows is None:
+            continue
+        for point in {point.selection: point for point in next(solved)}.values():
+            selection = tuple(table[index] for table, index in zip(rows, point.selection, strict=True))
+            whole = dataclasses.replace(point, selection=selection)
+            name = f"u{len(found) + 1:03d}"
+            found.append(design_of(prepared, tables, whole, name=name, kind=DesignKind.UNIFORM))
+    return found
+
+
+def _cheapest(problem: Problem, intervals: Sequence[int]) -> list[Point]:
+    """The point of least utilisation under each interval bound; with one objective each takes a single solver call."""
+    found = []
+    for interval in intervals:
+        caps = [cap for cap in problem.caps if cap.resource != "interval_cycles"]
+        caps.append(Cap(resource="interval_cycles", limit=interval))
+        alone = problem.replace(objectives=(problem.objective("utilisation"),), caps=tuple(caps))
+        answer = solve_single(alone, objective="utilisation")
+        if isinstance(answer, Point):
+            found.append(dataclasses.replace(answer, objectives=problem.evaluate(answer.selection)))
+    return found
+
+
+def uniform_rows(prepared: Prepared, tables: DecisionTables, formats: Formats) -> list[list[int]] | None:
+    """Rows of each table that a design with these formats may use; None if some table has none."""
+    rows = []
+    for table in tables.tables:
+        layer = prepared.network.by_name[table.layer]
+        inputs = tuple(formats.edges[edge] for edge in prepared.network.input_edges(layer))
+        rows.append(
+            [index for index, choice in enumerate(table.choices) if _has_formats(table, choice, inputs, formats)]
+        )
+    return rows if all(rows) else None
+
+
+def _has_formats(table: Table, choice: Choice, inputs: tuple[Format, ...], formats: Formats) -> bool:
+    return (
+        (not choice.inputs or choice.inputs == inputs)
+        and (choice.weight is None or choice.weight == formats.weights[table.layer])
+        and (choice.output is None or choice.output == formats.edges[table.layer])
+    )

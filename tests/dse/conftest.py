@@ -1,0 +1,186 @@
+"""Small studies shared by the tests of dse, random valid designs, and the command line in this process."""
+
+from __future__ import annotations
+
+import random
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+from dse.config import StudyConfig, check_config
+from dse.decoding import design_of
+from dse.designs import DesignKind
+from dse.options import DecisionTables, build_tables
+from dse.preparation import Prepared, prepare
+from dse.solve import evaluate
+from dse.solve.result import Certificate, Point, Status
+from dse.study import Study
+from dse.sweep import LossTable
+from hwmodels.devices import load_device
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from dse.designs import Design
+
+TINY_MENU = {"weights": ["int2", "int4", "int8"], "activations": ["int2", "int4", "int8"]}
+MIXED_MENU = {
+    "weights": ["int2", "int4", "e3m2"],
+    "activations": ["int4", "int8", "e4m3fn"],
+    "mixed_families": True,
+}
+
+
+def settings_of(workload: str, **sections: Any) -> StudyConfig:
+    """A study of a workload with few samples, the tiny menu and few folds unless ``sections`` say otherwise."""
+    content: dict[str, Any] = {
+        "network": {"workload": workload},
+        "data": {"sensitivity_samples": 60, "validation_samples": 80, "test_samples": 70},
+        "formats": TINY_MENU,
+        "front": {"solves": 14, "max_lanes": 64},
+    }
+    return check_config(content | sections, source="the test")
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """A prepared workload with tables made of invented losses: designs can be drawn without a sweep or a solver."""
+
+    prepared: Prepared
+    losses: LossTable
+    tables: DecisionTables
+
+    def selection(self, seed: int) -> tuple[int, ...]:
+        """Option indices of a random valid design: formats are drawn first, then foldings that go with them."""
+        draw = random.Random(seed)  # noqa: S311 - not for secrets
+        prepared, network = self.prepared, self.prepared.network
+        edges = {edge: draw.choice(prepared.edge_menu(edge)) for edge in network.edges}
+        counts: dict[str, int] = {}
+        selection = []
+        for table in self.tables.tables:
+            layer = network.by_name[table.layer]
+            inputs = tuple(edges[edge] for edge in network.input_edges(layer))
+            weight = draw.choice(prepared.weight_menu(inputs[0])) if layer.weight is not None else None
+            fitting = [
+                index
+                for index, choice in enumerate(table.choices)
+                if (not choice.inputs or choice.inputs == inputs)
+                and (choice.weight is None or choice.weight == weight)
+                and (choice.output is None or choice.output == edges[table.layer])
+                and (table.role != "output" or choice.requantisers == counts[table.layer])
+            ]
+            selection.append(draw.choice(fitting))
+            counts[table.layer] = table.choices[selection[-1]].requantisers
+        return tuple(selection)
+
+    def design(self, seed: int) -> Design:
+        """The design of a random selection."""
+        selection = self.selection(seed)
+        worth = evaluate(self.tables.problem(), selection)
+        broken = [one for one in worth.violations if "coupling" in one]
+        assert not broken, broken
+        return design_of(
+            self.prepared,
+            self.tables,
+            Point(selection=selection, objectives=worth.objectives, certificate=CERTIFICATE),
+            name=f"r{seed}",
+            kind=DesignKind.FRONT,
+        )
+
+
+CERTIFICATE = Certificate(
+    method="drawn",
+    status=Status.OPTIMAL,
+    minimised="utilisation",
+    then=(),
+    at_most={},
+    objective=0,
+    bound=0,
+    gap=0,
+    efficient=False,
+    tolerance=1e-9,
+    seconds=0.0,
+    solves=0,
+    rechecked=True,
+)
+
+
+def make_bench(workload: str, **sections: Any) -> Bench:
+    prepared = prepare(settings_of(workload, **sections))
+    draw = random.Random(workload)  # noqa: S311
+    network = prepared.network
+    edges = {(edge, one): draw.uniform(0.0, 0.1) for edge in network.edges for one in prepared.edge_menu(edge)}
+    engines = {
+        (layer.name, activation, weight): draw.uniform(-0.01, 0.1)
+        for layer in network.engines
+        for activation in prepared.edge_menu(network.input_edges(layer)[0])
+        for weight in prepared.weight_menu(activation)
+    }
+    losses = LossTable(edges=edges, engines=engines)
+    return Bench(
+        prepared=prepared, losses=losses, tables=build_tables(prepared, losses, losses, load_device("xczu7ev"))
+    )
+
+
+@pytest.fixture(scope="session")
+def settings() -> Callable[..., StudyConfig]:
+    return settings_of
+
+
+@pytest.fixture(scope="session")
+def bench() -> Callable[[str], Bench]:
+    """A bench of a built-in workload with integers and minifloats, made once."""
+    made: dict[str, Bench] = {}
+
+    def find(workload: str) -> Bench:
+        if workload not in made:
+            made[workload] = make_bench(workload, formats=MIXED_MENU, front={"max_lanes": 16}, device={"min_fps": 0.0})
+        return made[workload]
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def custom_bench() -> Callable[..., Bench]:
+    return make_bench
+
+
+@pytest.fixture(scope="session")
+def explored_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small digits-mlp study after all its steps; tests read it and leave it as it is."""
+    folder = tmp_path_factory.mktemp("studies") / "mlp"
+    with Study.create(folder, settings_of("digits-mlp")) as study:
+        study.sweep(jobs=1)
+        study.front(jobs=1)
+        study.measure(jobs=1)
+        study.report()
+        study.export_again(study.chosen().name)
+    return folder
+
+
+class Outcome(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """``bitfront`` with some arguments, run in this process through the same entry as the installed command."""
+
+    def run(*arguments: object) -> Outcome:
+        from dse.cli import main
+
+        monkeypatch.setattr(sys, "argv", ["bitfront", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            main()
+        captured = capsys.readouterr()
+        return Outcome(code=int(stop.value.code or 0), out=captured.out, err=captured.err)
+
+    return run

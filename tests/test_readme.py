@@ -1,0 +1,70 @@
+"""The README's examples are run as they stand, and what it names exists."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BIN = Path(sys.executable).parent
+
+
+def blocks(language: str) -> list[str]:
+    """Fenced code blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
+
+
+def shell_commands() -> list[list[str]]:
+    """Every bitfront command of the README, comments cut off."""
+    lines = [line for block in blocks("") for line in block.splitlines() if line.startswith("bitfront ")]
+    return [shlex.split(line, comments=True) for line in lines]
+
+
+def test_the_python_example_runs(capsys):
+    (example,) = blocks("python")
+    exec(compile(example, "README.md", "exec"), {})  # noqa: S102 - the point of the test
+    printed = capsys.readouterr().out
+    assert "measured_loss" in printed
+    assert "d01" in printed
+
+
+def test_every_command_of_the_readme_is_one_the_command_line_has():
+    commands = shell_commands()
+    assert len(commands) >= 5
+    for _, verb, *arguments in commands:
+        printed = subprocess.run([BIN / "bitfront", verb, "--help"], check=True, capture_output=True, text=True).stdout
+        for option in (argument for argument in arguments if argument.startswith("--")):
+            assert option in printed, f"bitfront {verb} has no {option}"
+
+
+@pytest.mark.slow
+def test_the_shell_example_runs_from_top_to_bottom(tmp_path):
+    (tmp_path / "layers.csv").write_text(
+        "outputs,depth,pe,simd,weight_bits,activation_bits,style,ram\n64,784,4,16,4,4,lut,auto\n", encoding="utf-8"
+    )
+    for _, verb, *arguments in shell_commands():
+        done = subprocess.run(
+            [BIN / "bitfront", verb, *arguments], check=False, capture_output=True, text=True, cwd=tmp_path
+        )
+        assert done.returncode == 0, f"bitfront {verb}: {done.stderr}"
+    assert (tmp_path / "my-study" / "report.html").is_file()
+    assert (tmp_path / "d04" / "manifest.json").is_file()
+
+
+def test_links_lead_to_files_of_the_repository():
+    targets = re.findall(r"\]\(([^)#]+)\)", README)
+    assert targets
+    missing = [target for target in targets if not (ROOT / target).exists()]
+    assert not missing
+
+
+def test_the_two_commands_are_targets_of_the_makefile():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in ("demo", "test", "slow", "ci-tools", "bench", "reports"):
+        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE)
+    assert "make demo" in README
+    assert "make test" in README
