@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,6 +91,8 @@ def rank_correlation(designs: Sequence[Design]) -> float:
     measured = [(design.predicted_loss, design.validation.divergence) for design in designs if design.validation]
     if len(measured) < 3:
         return math.nan
+    import pandas as pd  # loaded when needed: the command line reads this module for its constants
+
     ranks = pd.DataFrame(measured, columns=["predicted", "measured"]).rank()
     return float(ranks["predicted"].corr(ranks["measured"]))
 

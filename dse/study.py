@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 from dse.comparison import (
     USEFUL_ACCURACY_LOSS,
     PairedInterval,
+    Saving,
     mark_nondominated,
     paired_interval,
     rank_correlation,
@@ -212,7 +213,11 @@ class Study:
         shown = [one for one, flag in zip(uniform, mark_nondominated(uniform), strict=True) if flag]
         tested = self._test([*mixed, *shown], jobs=workers)
         by_name = {design.name: design for design in tested}
-        kept = [saving for saving in found if saving.uniform.name in by_name][:1]
+        kept = [
+            Saving(mixed=by_name[saving.mixed.name], uniform=by_name[saving.uniform.name])
+            for saving in found
+            if saving.uniform.name in by_name
+        ][:1]
         result = FrontResult(
             key=result.key,
             designs=tuple(by_name[one.name] for one in mixed),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import matplotlib as mpl
 import numpy as np
@@ -97,6 +97,10 @@ def style() -> Iterator[None]:
         yield
 
 
+_ABOVE: Final[dict[str, Any]] = {"loc": "lower left", "bbox_to_anchor": (0, 1.0), "borderaxespad": 0.2}
+"""Where a legend covers no mark, wherever the designs lie: above the axes."""
+
+
 def front_figure(data: ReportData) -> Figure:
     """Measured loss and validation accuracy against utilisation, coloured by interval."""
     designs = design_frame(data)
@@ -115,7 +119,7 @@ def front_figure(data: ReportData) -> Figure:
     reference = float_accuracy(data)
     if not math.isnan(reference):
         line = accuracy.axhline(100 * reference, color=palette.MUTED, dashes=(4, 3), linewidth=0.8, zorder=1)
-        accuracy.legend([line], [f"float32 network, {100 * reference:.1f} %"], loc="lower right")
+        accuracy.legend([line], [f"float32 network, {100 * reference:.1f} %"], **_ABOVE)
     _group_legend(loss, designs)
     figure.colorbar(points, ax=[loss, accuracy], label="Interval (cycles)", pad=0.01, aspect=28, format=_plain_ticks())
     return figure
@@ -212,7 +216,7 @@ def _scatter(axes: Axes, designs: pd.DataFrame, x: str, y: str) -> PathCollectio
 def _group_legend(axes: Axes, designs: pd.DataFrame) -> None:
     for group, _ in _by_group(designs):
         axes.plot([], [], MARKERS[group], markeredgecolor=EDGES[group], markerfacecolor="white", label=group)
-    axes.legend(loc="lower left")
+    axes.legend(ncols=3, **_ABOVE)
 
 
 def _logarithmic(axis: Axis, limits: tuple[float, float]) -> None:
