@@ -94,7 +94,7 @@ def explore(
         exported = study.export_again(chosen.name)
         clock, place = study.config.device.clock_mhz, relative(study.folder)
         console = out()
-        console.print(front_table(front.result, clock))
+        console.print(front_table(front.result, clock, width=console.width))
         console.print(uniform_table(front.result, clock))
         for words in closing_words(front.result):
             say(words)
@@ -291,7 +291,8 @@ def _print_front(study: Study, found: Front, *, as_json: bool) -> None:
     if as_json:
         print_json(found.result.to_json())
         return
-    out().print(front_table(found.result, study.config.device.clock_mhz))
+    console = out()
+    console.print(front_table(found.result, study.config.device.clock_mhz, width=console.width))
     if found.result.is_measured:
         for words in closing_words(found.result):
             say(words)

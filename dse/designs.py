@@ -93,13 +93,19 @@ class Design:
         return Formats(edges=self.edges, weights=self.weights)
 
     @property
-    def summary(self) -> str:
-        """The formats in a few words, narrowest first and whatever the sign: ``w int4/8, a int3/4 e4m3fn``.
+    def weights_in_words(self) -> str:
+        """The weight formats, narrowest first: ``int4/8 e4m3fn``."""
+        return _in_words(self.weights.values())
 
-        The edge of the result, whose format is no decision, is not among them.
-        """
-        decided = list(self.edges.values())[:-1]
-        return f"w {_in_words(self.weights.values())}, a {_in_words(decided)}"
+    @property
+    def activations_in_words(self) -> str:
+        """The edge formats, whatever their sign, without the edge of the result, whose format is no decision."""
+        return _in_words(list(self.edges.values())[:-1])
+
+    @property
+    def summary(self) -> str:
+        """Both in one text: ``w int4/8, a int3/4 e4m3fn``."""
+        return f"w {self.weights_in_words}, a {self.activations_in_words}"
 
     def replace(self, **changes: Any) -> Design:  # noqa: ANN401 - the fields have different types
         """A copy with other fields."""

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from dse.comparison import mark_nondominated
 from hwmodels.costs import total
 from reports import ReportData
 
@@ -28,9 +27,8 @@ _VERSIONS = ("bitfront", "numpy", "torch", "numba", "pyomo", "highspy", "scikit-
 def report_data(prepared: Prepared, device: Device, result: FrontResult) -> ReportData:
     """Everything the report shows of a finished exploration."""
     designs = [*result.designs, *result.uniform]
-    flags = mark_nondominated(result.designs)
-    marks = {design.name: flag for design, flag in zip(result.designs, flags, strict=True)}
-    rows = [design_row(prepared, design, nondominated=marks.get(design.name, False)) for design in designs]
+    nondominated = result.nondominated
+    rows = [design_row(prepared, design, nondominated=design.name in nondominated) for design in designs]
     rows.append(_float_row(result))
     return ReportData(
         designs=pd.DataFrame(rows),
@@ -155,6 +153,7 @@ def facts(prepared: Prepared, device: Device, result: FrontResult) -> Mapping[st
     """Provenance and headline figures, as texts."""
     config = prepared.config
     saving = result.savings[0] if result.savings else None
+    kept = sum(one.name in result.nondominated for one in result.designs)
     found = {
         "workload": f"{prepared.workload.name}: {prepared.workload.workload.description}",
         "device": f"{device.name} at {config.device.clock_mhz:g} MHz, at least {config.device.min_fps:g} frames/s",
@@ -163,7 +162,7 @@ def facts(prepared: Prepared, device: Device, result: FrontResult) -> Mapping[st
         "samples": f"{len(prepared.calibration)} calibration ({len(prepared.sensitivity)} for sensitivity), "
         f"{len(prepared.validation)} validation, {len(prepared.test)} test",
         "Spearman, predicted and measured loss": f"{result.rank_correlation:.3f} over {len(result.designs)} designs",
-        "nondominated by measurement": f"{sum(mark_nondominated(result.designs))} of {len(result.designs)}",
+        "nondominated by measurement": f"{kept} of {len(result.designs)}",
     }
     if saving is not None:
         found["best mixed against cheapest uniform"] = saving.describe()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from dse.comparison import PairedInterval, Saving
+from dse.comparison import PairedInterval, Saving, mark_nondominated
 from dse.designs import Design, design_from_json, design_to_json
 from dse.errors import StudyError
 
@@ -51,6 +51,17 @@ class FrontResult:
     def is_measured(self) -> bool:
         """Whether every design was executed on validation and test data."""
         return self.float_test_accuracy is not None
+
+    @property
+    def nondominated(self) -> frozenset[str]:
+        """Names of the designs that no other measured one, mixed or uniform, beats (see `mark_nondominated`).
+
+        Before anything is measured these are all: by predicted loss no design of a front beats another.
+        """
+        if not self.is_measured:
+            return frozenset(one.name for one in self.designs)
+        everything = (*self.designs, *self.uniform)
+        return frozenset(one.name for one, flag in zip(everything, mark_nondominated(everything), strict=True) if flag)
 
     def design(self, name: str) -> Design:
         """A design by name.

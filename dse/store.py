@@ -103,19 +103,26 @@ class Store:
     def add(self, context: str, measurement: Measurement) -> None:
         """Commit one row; a row that is there already is replaced."""
         losses = measurement.losses
-        self._connection.execute(
+        self._write(
             "INSERT OR REPLACE INTO measurements VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (
-                context,
-                measurement.subject,
-                losses.divergence,
-                losses.cross_entropy_change,
-                losses.accuracy,
-                losses.accuracy_change,
-                measurement.seconds,
-            ),
+            context,
+            measurement.subject,
+            losses.divergence,
+            losses.cross_entropy_change,
+            losses.accuracy,
+            losses.accuracy_change,
+            measurement.seconds,
         )
-        self._connection.commit()
+
+    def _write(self, statement: str, *values: object) -> None:
+        try:
+            self._connection.execute(statement, values)
+            self._connection.commit()
+        except sqlite3.Error as error:
+            raise StudyError(
+                f"{self._folder / 'study.sqlite'} cannot be written ({error}): what was measured before is kept. Check "
+                "the disk, and that no other program has the database open for writing"
+            ) from error
 
     def measurements(self, context: str) -> dict[str, Losses]:
         """All losses measured in a context, by subject."""
@@ -144,8 +151,7 @@ class Store:
 
     def put(self, name: str, value: Any) -> None:  # noqa: ANN401 - any JSON value
         """Keep a JSON value under a name, replacing an older one."""
-        self._connection.execute("INSERT OR REPLACE INTO results VALUES (?, ?)", (name, json.dumps(value)))
-        self._connection.commit()
+        self._write("INSERT OR REPLACE INTO results VALUES (?, ?)", name, json.dumps(value))
 
     def get(self, name: str) -> Any:  # noqa: ANN401 - any JSON value
         """The JSON value kept under a name, None if there is none."""

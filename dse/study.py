@@ -23,6 +23,7 @@ from dse.config import CONFIG_NAME, StudyConfig, load_config, render_config
 from dse.decoding import design_of
 from dse.designs import Design, DesignKind
 from dse.errors import InfeasibleError, StudyError
+from dse.explanation import explain_caps
 from dse.export import export_design
 from dse.measurement import measure_formats, outputs_of
 from dse.options import DecisionTables, build_tables
@@ -30,8 +31,7 @@ from dse.preparation import Prepared, prepare, samples_hash
 from dse.progress import solver_progress
 from dse.report_data import report_data
 from dse.results import FrontResult, MeasuredSaving
-from dse.solve import evaluate, explain, optimise, solve_single
-from dse.solve.result import Point
+from dse.solve import optimise
 from dse.store import Store, context_key
 from dse.sweep import SweepOutcome, accuracy_change, loss_table, run_sweep
 from dse.uniform import solve_uniform, uniform_pairs
@@ -306,13 +306,7 @@ class Study:
 
     def explain(self, limits: dict[str, int] | None = None) -> str:
         """Why the caps cannot be met and what would help, or that they can; ``limits`` replace usable resources."""
-        problem = _with_limits(self._problem(), limits or {})
-        cheapest = solve_single(
-            problem, objective="utilisation", time_limit_seconds=self.config.front.time_limit_seconds
-        )
-        if isinstance(cheapest, Point):
-            return f"The caps can be met: {_needs(problem, cheapest)}."
-        return str(explain(problem))
+        return explain_caps(self._problem(), limits or {}, time_limit_seconds=self.config.front.time_limit_seconds)
 
     def _problem(self) -> Problem:
         try:
@@ -360,10 +354,9 @@ class Study:
 
         from dse.report_data import design_row
 
-        flags = mark_nondominated(result.designs)
+        nondominated = result.nondominated
         rows = [
-            design_row(self.prepared, design, nondominated=flag)
-            for design, flag in zip(result.designs, flags, strict=True)
+            design_row(self.prepared, design, nondominated=design.name in nondominated) for design in result.designs
         ]
         return Front(result=result, frame=pd.DataFrame(rows))
 
@@ -404,18 +397,3 @@ def write_study(folder: Path, config: StudyConfig) -> None:
         raise StudyError(
             f"study folder {folder} is not writable ({error.strerror}): choose a folder you may write to"
         ) from error
-
-
-def _needs(problem: Problem, point: Point) -> str:
-    """What a design takes of each capped attribute, in words."""
-    totals = evaluate(problem, point.selection).totals
-    return "the cheapest design takes " + ", ".join(
-        f"{cap.resource} {totals[cap.resource]} of {cap.limit}" for cap in problem.caps
-    )
-
-
-def _with_limits(problem: Problem, limits: dict[str, int]) -> Problem:
-    from dse.solve.problem import Cap
-
-    caps = [Cap(resource=cap.resource, limit=limits.get(cap.resource, cap.limit)) for cap in problem.caps]
-    return problem.replace(caps=tuple(caps))

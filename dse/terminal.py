@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import math
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dse.comparison import USEFUL_ACCURACY_LOSS, mark_nondominated
+from dse.comparison import USEFUL_ACCURACY_LOSS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 WIDTH_WITHOUT_TERMINAL = 140
 """Columns when standard output is a file or a pipe, where rich would take 80."""
+
+
+WIDE_COLUMNS = 120
+"""Characters a line must have for the front with all its columns."""
 
 
 def out() -> Console:
@@ -76,57 +80,86 @@ def _plain(content: object) -> object:
 
 def table(title: str, columns: Mapping[str, str]) -> Table:
     """An empty table; ``columns`` maps headings to "left" or "right"."""
-    result = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False)
+    result = Table(
+        title=title,
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        title_style="bold",
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
     for heading, side in columns.items():
-        result.add_column(heading, justify="right" if side == "right" else "left", overflow="fold")
+        result.add_column(
+            heading,
+            justify="right" if side == "right" else "left",
+            overflow="fold",
+            min_width=max(map(len, heading.split("\n"))),
+        )
     return result
 
 
-def front_table(result: FrontResult, clock_mhz: float, *, most: int = 40) -> Table:
-    """The designs that no other measured design beats, cheapest first, and the float network."""
+def front_table(result: FrontResult, clock_mhz: float, *, width: int, most: int = 40) -> Table:
+    """The designs that no other measured design beats, cheapest first, and the float network.
+
+    Some columns are left out if fewer than `WIDE_COLUMNS` characters fit a line.
+    """
     designs = list(result.designs)
     if result.is_measured:
-        designs = [one for one, flag in zip(designs, mark_nondominated(designs), strict=True) if flag]
+        nondominated = result.nondominated
+        designs = [one for one in designs if one.name in nondominated]
     shown = _spread(sorted(designs, key=lambda one: one.utilisation), most)
     count = f"{len(shown)} of {len(designs)}" if len(shown) < len(designs) else f"{len(designs)}"
     what = "nondominated by measured loss" if result.is_measured else "by predicted loss"
-    columns = {
-        "design": "left",
-        "formats: weights, activations": "left",
-        "util %": "right",
-        "LUT": "right",
-        "DSP": "right",
-        "BRAM": "right",
-        "frames/s": "right",
-        "latency us": "right",
-        "loss pred.": "right",
-        "loss meas.": "right",
-        "valid. % pred.": "right",
-        "valid. %": "right",
-        "test %": "right",
-    }
-    found = table(f"Pareto front ({count} designs, {what})", columns)
-    found.add_row(
-        "float", "float32 everywhere", "", "", "", "", "", "", "0", "0", "",
-        _percent(result.float_validation_accuracy), _percent(result.float_test_accuracy),
-    )  # fmt: skip
-    for design in shown:
-        found.add_row(
-            design.name,
-            Text(design.summary),
-            f"{100 * design.utilisation:.2f}",
-            f"{design.total.luts}",
-            f"{design.total.dsps}",
-            f"{design.total.brams:g}",
-            f"{clock_mhz * 1e6 / design.interval_cycles:.0f}",
-            f"{design.latency_cycles / clock_mhz:.1f}",
-            f"{design.predicted_loss:.5f}",
-            "" if design.validation is None else f"{design.validation.divergence:.5f}",
-            _percent(_predicted_accuracy(result, design)),
-            _percent(None if design.validation is None else design.validation.accuracy),
-            _percent(None if design.test is None else design.test.accuracy),
-        )
+    title = f"Pareto front ({count} designs, {what})"
+    rows = [_float_cells(result), *(_design_cells(result, design, clock_mhz) for design in shown)]
+    return _filled(title, rows, _WIDE if width >= WIDE_COLUMNS else _NARROW)
+
+
+_TEXTS: Final = ("design", "weights", "activations")
+_WIDE: Final = (
+    *_TEXTS,
+    *("util %", "LUT", "DSP", "BRAM", "frames/s", "latency\nus", "loss\npred.", "loss\nmeas."),
+    *("valid.%\npred.", "valid.%\nmeas.", "test %\nmeas."),
+)
+_NARROW: Final = (*_TEXTS, "util %", "frames/s", "loss\nmeas.", "valid.%\nmeas.", "test %\nmeas.")
+
+
+def _filled(title: str, rows: Rows, headings: Sequence[str]) -> Table:
+    found = table(title, {heading: "left" if heading in _TEXTS else "right" for heading in headings})
+    for row in rows:
+        found.add_row(*(Text(row.get(heading, "")) for heading in headings))
     return found
+
+
+def _float_cells(result: FrontResult) -> dict[str, str]:
+    return {
+        "design": "float",
+        "weights": "float32",
+        "activations": "float32",
+        "loss\npred.": "0",
+        "loss\nmeas.": "0",
+        "valid.%\nmeas.": _percent(result.float_validation_accuracy),
+        "test %\nmeas.": _percent(result.float_test_accuracy),
+    }
+
+
+def _design_cells(result: FrontResult, design: Design, clock_mhz: float) -> dict[str, str]:
+    return {
+        "design": design.name,
+        "weights": design.weights_in_words,
+        "activations": design.activations_in_words,
+        "util %": f"{100 * design.utilisation:.2f}",
+        "LUT": f"{design.total.luts}",
+        "DSP": f"{design.total.dsps}",
+        "BRAM": f"{design.total.brams:g}",
+        "frames/s": f"{clock_mhz * 1e6 / design.interval_cycles:.0f}",
+        "latency\nus": f"{design.latency_cycles / clock_mhz:.1f}",
+        "loss\npred.": f"{design.predicted_loss:.5f}",
+        "loss\nmeas.": "" if design.validation is None else f"{design.validation.divergence:.5f}",
+        "valid.%\npred.": _percent(_predicted_accuracy(result, design)),
+        "valid.%\nmeas.": _percent(None if design.validation is None else design.validation.accuracy),
+        "test %\nmeas.": _percent(None if design.test is None else design.test.accuracy),
+    }
 
 
 def _predicted_accuracy(result: FrontResult, design: Design) -> float | None:
@@ -148,42 +181,24 @@ def _percent(share: float | None) -> str:
 
 def uniform_table(result: FrontResult, clock_mhz: float, *, most: int = 10) -> Table:
     """Some useful uniform rivals that no other uniform design beats, cheapest first."""
-    columns = {
-        "design": "left",
-        "formats": "left",
-        "util %": "right",
-        "frames/s": "right",
-        "loss meas.": "right",
-        "valid. %": "right",
-        "test %": "right",
-    }
     floor = (result.float_validation_accuracy or 0.0) - USEFUL_ACCURACY_LOSS
     useful = [one for one in result.uniform if one.validation is not None and one.validation.accuracy >= floor]
     shown = _spread(sorted(useful, key=lambda one: one.utilisation), most)
     within = f"within {100 * USEFUL_ACCURACY_LOSS:g} points of float"
-    found = table(f"Best uniform designs ({len(shown)} of {len(useful)} {within})", columns)
-    for design in shown:
-        found.add_row(
-            design.name,
-            Text(design.summary),
-            f"{100 * design.utilisation:.2f}",
-            f"{clock_mhz * 1e6 / design.interval_cycles:.0f}",
-            "" if design.validation is None else f"{design.validation.divergence:.5f}",
-            _percent(None if design.validation is None else design.validation.accuracy),
-            _percent(None if design.test is None else design.test.accuracy),
-        )
-    return found
+    title = f"Best uniform designs ({len(shown)} of {len(useful)} {within})"
+    return _filled(title, [_design_cells(result, design, clock_mhz) for design in shown], _NARROW)
 
 
 def closing_words(result: FrontResult) -> list[str]:
     """What was proved and what comparing taught, a sentence each."""
-    marks = mark_nondominated(result.designs)
-    assignments = {one.formats.text for one, flag in zip(result.designs, marks, strict=True) if flag}
+    nondominated = result.nondominated
+    kept = [one for one in result.designs if one.name in nondominated]
+    assignments = {one.formats.text for one in kept}
     words = [
         f"complete: {'yes' if result.complete else 'no, ' + result.why_incomplete}",
         f"solver: {result.solves} calls at gap 0 in {result.solve_seconds:.1f} s",
         (
-            f"measured: {sum(marks)} of {len(result.designs)} designs are nondominated by measured validation loss; "
+            f"measured: {len(kept)} of {len(result.designs)} designs are nondominated by measured validation loss; "
             f"{len(assignments)} distinct format assignments"
         ),
         f"prediction: Spearman correlation {result.rank_correlation:.3f} of predicted and measured loss on the front",

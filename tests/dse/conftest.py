@@ -14,7 +14,7 @@ from dse.decoding import design_of
 from dse.designs import DesignKind
 from dse.options import DecisionTables, build_tables
 from dse.preparation import Prepared, prepare
-from dse.solve import evaluate
+from dse.solve.evaluate import evaluate
 from dse.solve.result import Certificate, Point, Status
 from dse.study import Study
 from dse.sweep import LossTable
@@ -32,6 +32,8 @@ MIXED_MENU = {
     "activations": ["int4", "int8", "e4m3fn"],
     "mixed_families": True,
 }
+
+SMALL_MIXED_MENU = {"weights": ["int4", "e3m2"], "activations": ["int8", "e4m3fn"], "mixed_families": True}
 
 
 def settings_of(workload: str, **sections: Any) -> StudyConfig:
@@ -137,7 +139,8 @@ def bench() -> Callable[[str], Bench]:
 
     def find(workload: str) -> Bench:
         if workload not in made:
-            made[workload] = make_bench(workload, formats=MIXED_MENU, front={"max_lanes": 16}, device={"min_fps": 0.0})
+            menu = SMALL_MIXED_MENU if workload == "digits-deep" else MIXED_MENU
+            made[workload] = make_bench(workload, formats=menu, front={"max_lanes": 8}, device={"min_fps": 0.0})
         return made[workload]
 
     return find

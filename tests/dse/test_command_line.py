@@ -9,10 +9,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from dse.config import CONFIG_NAME
+from dse.errors import StudyError
 from dse.store import Store
 from dse.study import write_study
 from hwmodels.devices import load_device
@@ -68,6 +70,14 @@ UNREADABLE = dataclasses.replace(PLAIN, name="wavy", build=Wavy, weights=None, s
 EMPTY = dataclasses.replace(PLAIN, name="empty", load_splits=empty_calibration)
 NUMBER = 3
 """
+
+
+class Outcome(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
 
 
 @pytest.fixture
@@ -270,17 +280,24 @@ def test_a_folder_that_is_no_study(command, place, verb):
     assert files(place) == []
 
 
-def test_explore_prefers_a_workload_to_a_folder_of_its_name_without_a_study(command, place, settings):
-    (place / "digits-mlp").mkdir()
-    write_study(place / "studies" / "digits-mlp", settings("digits-mlp", front={"solves": 3, "max_lanes": 2}))
-    assert command("explore", "digits-mlp").code == 0
+def test_explore_prefers_a_workload_to_a_folder_of_its_name_without_a_study(command, place, settings, monkeypatch):
+    import dse.study
+
+    def stop(prepared, *arguments, **keywords):
+        raise StudyError(f"swept {prepared.network.name} with {prepared.config.front.solves} solves")
+
+    monkeypatch.setattr(dse.study, "run_sweep", stop)
+    for name in ("digits-mlp", "other"):
+        (place / name).mkdir()
+    write_study(place / "studies" / "digits-mlp", settings("digits-mlp", front={"solves": 3}))
+    refused(command("explore", "digits-mlp"), "swept digits-mlp with 3 solves")
+    refused(command("explore", "digits-mlp", "--folder", "new"), "swept digits-mlp with 60 solves")
     assert files(place / "digits-mlp") == []
-    (place / "other").mkdir()
     refused(command("explore", "other"), "other/study.toml does not exist")
-    refused(command("explore", "studies/digits-mlp", "--folder", "x"), "--folder goes with a built-in workload only")
-    refused(
-        command("explore", "digits", "--folder", "studies/digits-mlp"), "holds a study of 'digits-mlp', not of 'digits'"
-    )
+    mistake = command("explore", "studies/digits-mlp", "--folder", "x")
+    refused(mistake, "--folder goes with a built-in workload only")
+    mistake = command("explore", "digits", "--folder", "studies/digits-mlp")
+    refused(mistake, "holds a study of 'digits-mlp', not of 'digits'")
 
 
 def test_caps_that_nothing_meets_exit_with_1_and_say_what_is_short(command, place, settings):
@@ -445,12 +462,17 @@ def test_works_beside_empty_folders_of_our_names(tmp_path):
 
 
 def test_an_error_in_a_process_of_its_own_is_one_paragraph_and_code_2(tmp_path):
+    outcome = run("-m", "dse", "init", "new", "--workload", "digit", cwd=tmp_path)
+    refused(Outcome(outcome.returncode, outcome.stdout, outcome.stderr), "Unknown workload 'digit'")
+    assert files(tmp_path) == []
+
+
+@pytest.mark.slow
+def test_a_bad_workload_of_the_users_own_in_a_process_of_its_own(tmp_path):
     (tmp_path / "strange_workloads.py").write_text(WORKLOADS)
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     outcome = run("-m", "dse", "explore", "strange_workloads:NAN", cwd=tmp_path, env=environment)
-    assert outcome.returncode == 2
-    assert outcome.stdout == ""
-    one_paragraph(outcome.stderr, "weight[3, 5] of layer 'second' is nan")
+    refused(Outcome(outcome.returncode, outcome.stdout, outcome.stderr), "weight[3, 5] of layer 'second' is nan")
     assert not (tmp_path / "studies").exists()
 
 

@@ -175,7 +175,7 @@ def test_the_files_alone_compute_the_golden_outputs(bench, tmp_path, workload, s
     assert len(np.unique(golden)) > 10
 
 
-@pytest.mark.parametrize("seed", [200, 201])
+@pytest.mark.parametrize("seed", [200, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(201, 207))])
 def test_the_files_alone_compute_depthwise_prelu_relu6_concat_and_global_pooling(bench, tmp_path, seed):
     found = bench("digits-deep")
     export_design(found.prepared, found.tables.device, found.design(seed), tmp_path / "out")
@@ -197,12 +197,12 @@ def test_an_altered_weight_is_noticed(bench, tmp_path):
     assert not np.array_equal(ours, golden)
 
 
-@pytest.fixture(params=["digits-mlp", "digits", "digits-deep"])
-def exported(request, bench, tmp_path):
+@pytest.fixture(scope="module", params=["digits-mlp", "digits", "digits-deep"])
+def exported(request, bench, tmp_path_factory):
     found = bench(request.param)
     design = found.design(7)
-    written = export_design(found.prepared, found.tables.device, design, tmp_path / "out")
-    return found, design, written
+    folder = tmp_path_factory.mktemp("export") / "out"
+    return found, design, export_design(found.prepared, found.tables.device, design, folder)
 
 
 def entries_with_files(content: Any):

@@ -65,7 +65,7 @@ def test_every_consumer_of_a_tensor_is_coupled_to_its_producer(bench):
 
 def test_a_wrong_format_at_any_consumer_breaks_a_coupling(bench):
     """All consumers agree on a tensor's format: changing one operand of one table alone is never valid."""
-    from dse.solve import evaluate
+    from dse.solve.evaluate import evaluate
 
     found = bench("digits")
     problem = found.tables.problem()

@@ -143,6 +143,19 @@ def test_a_damaged_database_is_refused_with_advice_and_kept(tmp_path):
     assert path.read_bytes() == b"this is no database " * 100
 
 
+def test_a_row_that_cannot_be_written_is_an_error_and_the_rows_before_are_kept(tmp_path):
+    with Store(tmp_path) as store:
+        store.add("c", row("a"))
+        store._connection.execute("PRAGMA query_only = ON")
+        for write in (lambda: store.add("c", row("b")), lambda: store.put("front", 1)):
+            with pytest.raises(
+                StudyError, match=r"study\.sqlite cannot be written \(.*\): what was measured before is"
+            ):
+                write()
+    with Store(tmp_path) as store:
+        assert list(store.measurements("c")) == ["a"]
+
+
 def test_values_that_are_no_json_are_refused_before_anything_is_written(tmp_path):
     with Store(tmp_path) as store:
         store.put("front", [1])

@@ -45,7 +45,6 @@ def test_nothing_is_done_twice(study, monkeypatch):
     outcome = study.sweep(jobs=1)
     assert (outcome.measured, outcome.known_before) == (0, len(study.prepared.probes()))
     assert study.front().result == study.measure().result
-    study.report()
 
 
 def test_a_front_is_a_sequence_with_a_frame(study):

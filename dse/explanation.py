@@ -1,0 +1,33 @@
+"""Why caps cannot be met and what would help, or what the cheapest design takes of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dse.solve import explain, solve_single
+from dse.solve.evaluate import evaluate
+from dse.solve.problem import Cap
+from dse.solve.result import Point
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dse.solve.problem import Problem
+
+
+def explain_caps(problem: Problem, limits: Mapping[str, int], *, time_limit_seconds: float) -> str:
+    """A sentence or more on whether a problem's caps can be met.
+
+    Args:
+        problem: what is decided.
+        limits: replace the limits of the caps they name.
+        time_limit_seconds: for finding the cheapest design, and again for the explanation if there is none.
+    """
+    caps = tuple(Cap(resource=cap.resource, limit=limits.get(cap.resource, cap.limit)) for cap in problem.caps)
+    limited = problem.replace(caps=caps)
+    cheapest = solve_single(limited, objective="utilisation", time_limit_seconds=time_limit_seconds)
+    if not isinstance(cheapest, Point):
+        return str(explain(limited, time_limit_seconds=time_limit_seconds))
+    totals = evaluate(limited, cheapest.selection).totals
+    needs = ", ".join(f"{cap.resource} {totals[cap.resource]} of {cap.limit}" for cap in caps)
+    return f"The caps can be met: the cheapest design takes {needs}."
