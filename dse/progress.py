@@ -65,3 +65,14 @@ def solver_progress(most_solves: int) -> Iterator[Callable[[SolverCount], None]]
             progress.update(task, completed=state.solves)
 
         yield show
+
+
+@contextmanager
+def announced(what: str) -> Iterator[None]:
+    """Say what is going on while it lasts, for steps of some seconds that have nothing to count."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield
+        return
+    with console.status(what):
+        yield

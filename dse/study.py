@@ -28,7 +28,7 @@ from dse.export import export_design
 from dse.measurement import measure_formats, outputs_of
 from dse.options import DecisionTables, build_tables
 from dse.preparation import Prepared, prepare, samples_hash
-from dse.progress import solver_progress
+from dse.progress import announced, solver_progress
 from dse.report_data import report_data
 from dse.results import FrontResult, MeasuredSaving
 from dse.solve import optimise
@@ -133,7 +133,8 @@ class Study:
     @cached_property
     def prepared(self) -> Prepared:
         """Network, data and calibration."""
-        return prepare(self.config)
+        with announced("reading and calibrating the network"):
+            return prepare(self.config)
 
     @cached_property
     def device(self) -> Device:
@@ -158,7 +159,8 @@ class Study:
         try:
             losses = loss_table(self.prepared, self.store)
             accuracy_changes = loss_table(self.prepared, self.store, accuracy_change)
-            return build_tables(self.prepared, losses, accuracy_changes, self.device)
+            with announced("pricing every choice"):
+                return build_tables(self.prepared, losses, accuracy_changes, self.device)
         except DeviceError as error:
             raise StudyError(str(error)) from error
 
@@ -271,7 +273,9 @@ class Study:
         """Write report.html, the figures and front.csv into the study folder."""
         from reports import write_report
 
-        return write_report(report_data(self.prepared, self.device, self._measured()), self.folder)
+        data = report_data(self.prepared, self.device, self._measured())
+        with announced("writing the report"):
+            return write_report(data, self.folder)
 
     def chosen(self) -> Design:
         """The cheapest measured design within `CHOSEN_ACCURACY_LOSS` of the float network, else the most accurate."""

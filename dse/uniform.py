@@ -12,7 +12,7 @@ import numpy as np
 from dse.decoding import design_of
 from dse.designs import Design, DesignKind
 from dse.progress import tracked
-from dse.solve import solve_single
+from dse.solve import evaluate, solve_single
 from dse.solve.problem import Cap
 from dse.solve.result import Point
 from emulation.calibrated import Formats
@@ -95,7 +95,7 @@ def _cheapest(problem: Problem, intervals: Sequence[int]) -> list[Point]:
         alone = problem.replace(objectives=(problem.objective("utilisation"),), caps=tuple(caps))
         answer = solve_single(alone, objective="utilisation")
         if isinstance(answer, Point):
-            found.append(dataclasses.replace(answer, objectives=problem.evaluate(answer.selection)))
+            found.append(dataclasses.replace(answer, objectives=evaluate(problem, answer.selection).objectives))
     return found
 
 

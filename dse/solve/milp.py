@@ -68,6 +68,15 @@ class Answer:
     seconds: float
 
 
+def to_pyomo(problem: Problem, objective: str | None = None) -> Any:  # noqa: ANN401 - pyomo is imported only when used
+    """The declared model: a Pyomo ``ConcreteModel`` that minimises ``objective`` (default: the first one).
+
+    Nothing is filtered, so the model is an independent statement of the problem: ``model.pick[layer, option]`` are the
+    binary choices.
+    """
+    return build_model(problem, Query(minimise=objective or problem.objectives[0].name)).model
+
+
 def build_model(problem: Problem, query: Query, excluded: Sequence[Selection] = ()) -> BuiltModel:
     """The Pyomo model of a query; selections in ``excluded`` are cut off one by one."""
     import pyomo.environ as pyo

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import random
+import shutil
+import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -22,7 +25,6 @@ from hwmodels.devices import load_device
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from dse.designs import Design
 
@@ -171,6 +173,20 @@ class Outcome(NamedTuple):
     out: str
     err: str
 
+    def refused(self, *words: str) -> None:
+        """Checks for exit code 2, nothing on standard output, and one paragraph of error that says these words."""
+        assert self.code == 2
+        assert self.out == ""
+        self.paragraph(*words)
+
+    def paragraph(self, *words: str) -> None:
+        """Checks that standard error is one paragraph that says these words."""
+        assert self.err.startswith("bitfront: ")
+        assert self.err.count("\n") == 1
+        assert self.err.endswith("\n")
+        assert "Traceback" not in self.err
+        assert [word for word in words if word not in self.err] == [], self.err
+
 
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
@@ -187,3 +203,27 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         return Outcome(code=int(stop.value.code or 0), out=captured.out, err=captured.err)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def process() -> Callable[..., Outcome]:
+    """A program with some arguments, in a process of its own."""
+
+    def run(*arguments: object, **options: Any) -> Outcome:
+        words = list(map(str, arguments))
+        ended = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120, **options)
+        return Outcome(code=ended.returncode, out=ended.stdout, err=ended.stderr)
+
+    return run
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """An empty working folder, with a module of workloads on the path."""
+    library = tmp_path / "library"
+    library.mkdir()
+    shutil.copy(Path(__file__).with_name("strange_workloads.py"), library)
+    monkeypatch.syspath_prepend(library)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path / "here"

@@ -6,10 +6,7 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
@@ -19,99 +16,12 @@ from dse.store import Store
 from dse.study import write_study
 from hwmodels.devices import load_device
 
-WORKLOADS = """
-import dataclasses
-
-import numpy as np
-import torch
-from torch import nn
-
-from emulation.workloads import Samples, Splits, find_workload
-
-PLAIN = find_workload("digits-mlp")
-
-
-def with_weights(change):
-    def build():
-        network = PLAIN.load_network()
-        change(network)
-        return network
-
-    return dataclasses.replace(PLAIN, name="changed", build=build, weights=None, score=None)
-
-
-def spoil(network):
-    network.second.weight[3, 5] = torch.nan
-
-
-def silence(network):
-    network.second.weight[7] = 0
-
-
-class Wavy(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.flatten = nn.Flatten()
-        self.fc = nn.Linear(64, 10)
-
-    def forward(self, images):
-        return torch.sin(self.fc(self.flatten(images)))
-
-
-def empty_calibration():
-    whole = PLAIN.load_splits()
-    nothing = Samples(inputs=np.zeros((0, 1, 8, 8), np.float32), labels=np.zeros(0, np.int64))
-    return Splits(calibration=nothing, validation=whole.validation, test=whole.test)
-
-
-NAN = with_weights(spoil)
-ZERO_CHANNEL = with_weights(silence)
-UNREADABLE = dataclasses.replace(PLAIN, name="wavy", build=Wavy, weights=None, score=None)
-EMPTY = dataclasses.replace(PLAIN, name="empty", load_splits=empty_calibration)
-NUMBER = 3
-"""
-
-
-class Outcome(NamedTuple):
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def place(tmp_path, monkeypatch):
-    """An empty working folder, with a module of workloads on the path."""
-    library = tmp_path / "library"
-    library.mkdir()
-    (library / "strange_workloads.py").write_text(WORKLOADS)
-    monkeypatch.syspath_prepend(library)
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    return tmp_path / "here"
-
 
 @pytest.fixture
 def study(explored_folder, place):
     """A copy of the explored study in the working folder."""
     shutil.copytree(explored_folder, place / "mlp")
     return place / "mlp"
-
-
-def refused(outcome, *words):
-    """Exit code 2, nothing on standard output, one paragraph on standard error that says these words."""
-    assert outcome.code == 2
-    assert outcome.out == ""
-    one_paragraph(outcome.err, *words)
-
-
-def one_paragraph(text, *words):
-    assert text.startswith("bitfront: ")
-    assert text.count("\n") == 1
-    assert text.endswith("\n")
-    assert "Traceback" not in text
-    assert [word for word in words if word not in text] == [], text
 
 
 def files(folder: Path) -> list[str]:
@@ -131,7 +41,7 @@ def test_names_of_folders_are_printed_as_they_are(command, place):
     assert command("init", "[red]x[/red]").out == "wrote [red]x[/red]/study.toml. Next: bitfront explore [red]x[/red]\n"
     long = "/".join(["a" * 60] * 4)
     assert f"wrote {long}/study.toml." in command("init", long).out
-    refused(command("explore", f"{long}/nothing/study.toml"), f"{long}/nothing/study.toml does not exist")
+    command("explore", f"{long}/nothing/study.toml").refused(f"{long}/nothing/study.toml does not exist")
 
 
 @pytest.mark.parametrize(
@@ -146,19 +56,19 @@ def test_names_of_folders_are_printed_as_they_are(command, place):
     ],
 )
 def test_init_refuses_names_it_does_not_know(command, place, arguments, words):
-    refused(command("init", "new", *arguments), *words)
+    command("init", "new", *arguments).refused(*words)
     assert files(place) == []
 
 
 def test_init_does_not_write_over_a_study(command, study):
     before = (study / CONFIG_NAME).read_text()
-    refused(command("init", "mlp"), "mlp/study.toml exists already: choose another folder")
+    command("init", "mlp").refused("mlp/study.toml exists already: choose another folder")
     assert (study / CONFIG_NAME).read_text() == before
 
 
 def test_init_where_nothing_can_be_written(command, place):
     (place / "file").write_text("")
-    refused(command("init", "file/new"), "study folder file/new is not writable", "choose a folder you may write to")
+    command("init", "file/new").refused("study folder file/new is not writable", "choose a folder you may write to")
     assert files(place) == ["file"]
 
 
@@ -189,7 +99,7 @@ def write_device(path: Path, *, luts: int) -> None:
     ],
 )
 def test_workloads_that_cannot_be_explored_leave_no_study_behind(command, place, name, words):
-    refused(command("explore", f"strange_workloads:{name}"), *words)
+    command("explore", f"strange_workloads:{name}").refused(*words)
     assert files(place) == []
 
 
@@ -250,8 +160,8 @@ def test_explore_a_finished_study_measures_nothing_and_says_what_to_try(command,
 def test_export_and_its_mistakes(command, study):
     outcome = command("export", study, "--point", "d01", "--folder", "out")
     assert outcome == (0, "wrote out: 12 files, 32 golden vectors\n", "")
-    refused(command("export", study, "--point", "d01", "--folder", "out"), "out exists and is not empty")
-    refused(command("export", study, "--point", "d999"), "there is no design 'd999': the front has d01, ")
+    command("export", study, "--point", "d01", "--folder", "out").refused("out exists and is not empty")
+    command("export", study, "--point", "d999").refused("there is no design 'd999': the front has d01, ")
     missing = command("export", study)
     assert missing.code == 2
     assert "--point" in missing.err
@@ -260,23 +170,23 @@ def test_export_and_its_mistakes(command, study):
 def test_a_study_key_that_does_not_exist(command, study):
     path = study / CONFIG_NAME
     path.write_text(path.read_text().replace("max_lanes", "max_lane"))
-    refused(command("front", study), "[front] max_lane is not a setting; did you mean max_lanes?")
+    command("front", study).refused("[front] max_lane is not a setting; did you mean max_lanes?")
 
 
 def test_a_study_from_a_newer_version(command, study):
     path = study / CONFIG_NAME
     path.write_text(path.read_text().replace("version = 1", "version = 2"))
-    refused(command("sweep", study), "has version 2; this bitfront reads up to 1: install a newer bitfront")
+    command("sweep", study).refused("has version 2; this bitfront reads up to 1: install a newer bitfront")
 
 
 def test_a_study_that_is_in_use(command, study):
     with Store(study):
-        refused(command("sweep", study), f"mlp is in use by process {os.getpid()} on ", "wait until it has finished")
+        command("sweep", study).refused(f"mlp is in use by process {os.getpid()} on ", "wait until it has finished")
 
 
 @pytest.mark.parametrize("verb", ["sweep", "front", "measure", "report", "explain"])
 def test_a_folder_that_is_no_study(command, place, verb):
-    refused(command(verb, "nothing"), "nothing/study.toml does not exist: make a study with `bitfront init FOLDER`")
+    command(verb, "nothing").refused("nothing/study.toml does not exist: make a study with `bitfront init FOLDER`")
     assert files(place) == []
 
 
@@ -290,14 +200,14 @@ def test_explore_prefers_a_workload_to_a_folder_of_its_name_without_a_study(comm
     for name in ("digits-mlp", "other"):
         (place / name).mkdir()
     write_study(place / "studies" / "digits-mlp", settings("digits-mlp", front={"solves": 3}))
-    refused(command("explore", "digits-mlp"), "swept digits-mlp with 3 solves")
-    refused(command("explore", "digits-mlp", "--folder", "new"), "swept digits-mlp with 60 solves")
+    command("explore", "digits-mlp").refused("swept digits-mlp with 3 solves")
+    command("explore", "digits-mlp", "--folder", "new").refused("swept digits-mlp with 60 solves")
     assert files(place / "digits-mlp") == []
-    refused(command("explore", "other"), "other/study.toml does not exist")
+    command("explore", "other").refused("other/study.toml does not exist")
     mistake = command("explore", "studies/digits-mlp", "--folder", "x")
-    refused(mistake, "--folder goes with a built-in workload only")
+    mistake.refused("--folder goes with a built-in workload only")
     mistake = command("explore", "digits", "--folder", "studies/digits-mlp")
-    refused(mistake, "holds a study of 'digits-mlp', not of 'digits'")
+    mistake.refused("holds a study of 'digits-mlp', not of 'digits'")
 
 
 def test_caps_that_nothing_meets_exit_with_1_and_say_what_is_short(command, place, settings):
@@ -306,9 +216,7 @@ def test_caps_that_nothing_meets_exit_with_1_and_say_what_is_short(command, plac
     assert command("sweep", "small").code == 0
     outcome = command("front", "small")
     assert (outcome.code, outcome.out) == (1, "")
-    one_paragraph(
-        outcome.err, "No design meets the caps: 'luts' needs at least ", "capped at 140", "raise 'luts' from 140"
-    )
+    outcome.paragraph("No design meets the caps: 'luts' needs at least ", "capped at 140", "raise 'luts' from 140")
     explained = command("explain", "small")
     assert explained.code == 0
     assert explained.out == outcome.err.removeprefix("bitfront: ")
@@ -325,7 +233,7 @@ def test_a_frame_rate_nothing_reaches_is_explained(command, place, settings):
     assert command("sweep", "fast").code == 0
     outcome = command("front", "fast")
     assert outcome.code == 1
-    one_paragraph(outcome.err, "'interval_cycles' needs at least ", "capped at 1 ")
+    outcome.paragraph("'interval_cycles' needs at least ", "capped at 1 ")
 
 
 LAYERS = "name,outputs,depth,pe,simd,weight_bits,activation_bits,style,ram\nfc,64,64,8,16,4,4,lut,auto\n"
@@ -352,12 +260,12 @@ def test_cost_prices_a_file(command, place):
 def test_cost_refuses_layers_that_are_none(command, place, content, words):
     if content is not None:
         (place / "layers.csv").write_text(content)
-    refused(command("cost", "--layers", "layers.csv"), *words)
+    command("cost", "--layers", "layers.csv").refused(*words)
 
 
 def test_cost_refuses_an_unknown_device(command, place):
     (place / "layers.csv").write_text(LAYERS)
-    refused(command("cost", "--layers", "layers.csv", "--device", "virtex"), "unknown device 'virtex'")
+    command("cost", "--layers", "layers.csv", "--device", "virtex").refused("unknown device 'virtex'")
 
 
 def test_lists(command):
@@ -395,7 +303,7 @@ def test_a_foreign_package_of_our_name_is_named(command, monkeypatch):
     spec = importlib.util.spec_from_file_location("kernels", "/elsewhere/kernels/__init__.py")
     original = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec if name == "kernels" else original(name))
-    refused(command("formats"), "the package 'kernels' in /elsewhere/kernels", "uninstall the other distribution")
+    command("formats").refused("the package 'kernels' in /elsewhere/kernels", "uninstall the other distribution")
 
 
 @pytest.mark.parametrize("arguments", [["frobnicate"], ["front"], ["front", "x", "--what"], ["sweep", "x", "-j", "-1"]])
@@ -415,65 +323,7 @@ def test_control_c_says_that_everything_is_kept(command, study, monkeypatch):
     monkeypatch.setattr(dse.study, "run_sweep", interrupted)
     outcome = command("sweep", study)
     assert outcome.code == 130
-    one_paragraph(outcome.err, "everything measured so far is kept, run the same command again to go on")
-
-
-# From here on in processes of their own.
-
-
-def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=120, **options
-    )
-
-
-HELP = """
-import sys
-sys.argv = ["bitfront", "--help"]
-from dse.cli import main
-try:
-    main()
-except SystemExit as stop:
-    assert not stop.code
-heavy = {"torch", "numba", "pandas", "pyomo", "highspy", "matplotlib", "sklearn", "altair"} & set(sys.modules)
-assert not heavy, heavy
-"""
-
-
-def test_help_loads_nothing_heavy():
-    outcome = run("-c", HELP)
-    assert outcome.returncode == 0, outcome.stderr
-    for verb in ("init", "explore", "sweep", "front", "measure", "report", "export", "explain", "cost", "doctor"):
-        assert f"  {verb} " in outcome.stdout
-
-
-def test_works_beside_empty_folders_of_our_names(tmp_path):
-    for name in ("reports", "tests", "kernels", "dse", "emulation"):
-        (tmp_path / name).mkdir()
-    outcome = run("-m", "dse", "devices", "--json", cwd=tmp_path)
-    assert outcome.returncode == 0, outcome.stderr
-    assert json.loads(outcome.stdout)
-    script = Path(sys.executable).with_name("bitfront")
-    if script.exists():
-        outcome = subprocess.run(
-            [script, "formats", "--json"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
-        )
-        assert outcome.returncode == 0, outcome.stderr
-
-
-def test_an_error_in_a_process_of_its_own_is_one_paragraph_and_code_2(tmp_path):
-    outcome = run("-m", "dse", "init", "new", "--workload", "digit", cwd=tmp_path)
-    refused(Outcome(outcome.returncode, outcome.stdout, outcome.stderr), "Unknown workload 'digit'")
-    assert files(tmp_path) == []
-
-
-@pytest.mark.slow
-def test_a_bad_workload_of_the_users_own_in_a_process_of_its_own(tmp_path):
-    (tmp_path / "strange_workloads.py").write_text(WORKLOADS)
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    outcome = run("-m", "dse", "explore", "strange_workloads:NAN", cwd=tmp_path, env=environment)
-    refused(Outcome(outcome.returncode, outcome.stdout, outcome.stderr), "weight[3, 5] of layer 'second' is nan")
-    assert not (tmp_path / "studies").exists()
+    outcome.paragraph("everything measured so far is kept, run the same command again to go on")
 
 
 def test_the_device_file_of_the_tests_is_one(tmp_path):

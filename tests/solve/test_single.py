@@ -7,7 +7,7 @@ import random
 import pytest
 
 from dse.solve import evaluate, milp, solve_single, stage
-from dse.solve.milp import Answer
+from dse.solve.milp import Answer, to_pyomo
 from dse.solve.problem import AttributeObjective, Cap, LayerTable, Problem, UtilisationObjective
 from dse.solve.query import Query, limits_of
 from dse.solve.result import Infeasible, PrecisionError, SolverVersionError, Status
@@ -49,7 +49,7 @@ def test_lexicographic_minimum_under_epsilons_equals_enumeration(seed, objective
 
 @pytest.mark.parametrize("seed", range(6))
 def test_the_declared_model_has_the_same_optimum(seed, objectives, random_problem, designs_of):
-    """``Problem.to_pyomo`` filters nothing: solved as it stands it must agree with the filtered path."""
+    """``to_pyomo`` filters nothing: solved as it stands it must agree with the filtered path."""
     problem = random_problem(seed + 20, objectives, largest_layers=4)
     if problem is None:
         return
@@ -62,8 +62,8 @@ def test_the_declared_model_has_the_same_optimum(seed, objectives, random_proble
             continue
         best = min(vector[position] for vector in designs)
         assert built.terms[0].value(math.ceil(answer.bound - 1e-3)) == best
-        assert problem.evaluate(answer.selection)[name] == best
-        model = problem.to_pyomo(name)
+        assert evaluate(problem, answer.selection).objectives[name] == best
+        model = to_pyomo(problem, name)
         assert len(model.pick) == sum(layer.option_count for layer in problem.layers)
 
 
@@ -194,7 +194,7 @@ def test_utilisation_of_real_devices_is_exact_to_the_last_part_per_million(limit
     ]
     used = UtilisationObjective(name="utilisation", limits=dict(zip(names, limits, strict=True)))
     problem = Problem(layers=layers, objectives=(used, AttributeObjective(name="loss")))
-    values = [problem.evaluate(chosen) for chosen in itertools.product(range(7), repeat=4)]
+    values = [evaluate(problem, chosen).objectives for chosen in itertools.product(range(7), repeat=4)]
     pairs = sorted((v["utilisation"], v["loss"]) for v in values)
     for bound in (pairs[0][0], pairs[len(pairs) // 9][0], pairs[len(pairs) // 2][0]):
         within = [pair for pair in pairs if pair[0] <= bound]
