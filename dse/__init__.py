@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from dse.config import StudyConfig
     from dse.errors import InfeasibleError, StudyError
-    from dse.study import Front, Study
+    from dse.results import Front
+    from dse.study import Study
 
 _MODULE_OF = {
-    "Front": "dse.study",
+    "Front": "dse.results",
     "InfeasibleError": "dse.errors",
     "Study": "dse.study",
     "StudyConfig": "dse.config",

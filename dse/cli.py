@@ -17,7 +17,8 @@ from dse.errors import InfeasibleError, StudyError
 
 if TYPE_CHECKING:
     from dse.config import StudyConfig
-    from dse.study import Front, Study
+    from dse.results import Front
+    from dse.study import Study
 
 INTERRUPTED = 130
 """Exit code after control-C, as shells have it: 128 plus the number of the signal."""

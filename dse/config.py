@@ -131,7 +131,7 @@ class FrontSection(_Section):
     """How much of the front is computed."""
 
     solves: Annotated[int, Field(ge=3, le=1000, description="solver calls at most")] = 60
-    time_limit_seconds: Annotated[float, Field(gt=0, description="for the whole front")] = 600.0
+    time_limit_seconds: Annotated[float, Field(gt=0, description="for the whole front")] = 300.0
     loss_unit: Annotated[
         float, Field(ge=1e-12, description="losses are rounded to integers of this many nats before solving")
     ] = 1e-5

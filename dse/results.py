@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dse.comparison import PairedInterval, Saving, mark_nondominated
 from dse.designs import Design, design_from_json, design_to_json
 from dse.errors import StudyError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,3 +127,22 @@ class FrontResult:
             for one in content["savings"]
         )
         return cls(**(content | {"designs": designs, "uniform": uniform, "savings": savings}))
+
+
+@dataclass(frozen=True, eq=False)
+class Front:
+    """The designs of a study's front, cheapest first: a sequence with a data frame."""
+
+    result: FrontResult
+    frame: pd.DataFrame
+    """A row per design, as in front.csv."""
+
+    def __len__(self) -> int:
+        return len(self.result.designs)
+
+    def __getitem__(self, index: int) -> Design:
+        return self.result.designs[index]
+
+    def _repr_html_(self) -> str:
+        columns = ["design", "name", "measured_loss", "validation_accuracy", "utilisation", "frames_per_second"]
+        return str(self.frame[columns].to_html(index=False, float_format="{:.4g}".format))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -30,7 +29,7 @@ from dse.options import DecisionTables, build_tables
 from dse.preparation import Prepared, prepare, samples_hash
 from dse.progress import announced, solver_progress
 from dse.report_data import report_data
-from dse.results import FrontResult, MeasuredSaving
+from dse.results import Front, FrontResult, MeasuredSaving
 from dse.solve import optimise
 from dse.store import Store, context_key
 from dse.sweep import SweepOutcome, accuracy_change, loss_table, run_sweep
@@ -40,8 +39,6 @@ from hwmodels.devices import DeviceError, load_device
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
-
-    import pandas as pd
 
     from dse.export import Exported
     from dse.solve.problem import Problem
@@ -58,25 +55,6 @@ CHOSEN_ACCURACY_LOSS = 0.01
 def default_jobs() -> int:
     """Cores this process may use."""
     return len(os.sched_getaffinity(0))
-
-
-@dataclass(frozen=True, eq=False)
-class Front:
-    """The designs of a study's front, cheapest first: a sequence with a data frame."""
-
-    result: FrontResult
-    frame: pd.DataFrame
-    """A row per design, as in front.csv."""
-
-    def __len__(self) -> int:
-        return len(self.result.designs)
-
-    def __getitem__(self, index: int) -> Design:
-        return self.result.designs[index]
-
-    def _repr_html_(self) -> str:
-        columns = ["design", "name", "measured_loss", "validation_accuracy", "utilisation", "frames_per_second"]
-        return str(self.frame[columns].to_html(index=False, float_format="{:.4g}".format))
 
 
 class Study:

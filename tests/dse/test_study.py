@@ -13,8 +13,8 @@ from dse import Study as LazyStudy
 from dse.config import CONFIG_NAME, render_config
 from dse.errors import StudyError
 from dse.preparation import prepare
-from dse.results import FrontResult
-from dse.study import Front, Study, open_or_create, write_study
+from dse.results import Front, FrontResult
+from dse.study import Study, open_or_create, write_study
 from hwmodels.costs import total
 from reports.data import DESIGN_COLUMNS
 
