@@ -35,6 +35,7 @@ from dse.store import Store, context_key
 from dse.sweep import SweepOutcome, accuracy_change, loss_table, run_sweep
 from dse.uniform import solve_uniform, uniform_pairs
 from hwmodels.devices import DeviceError, load_device
+from hwmodels.fingerprint import cost_model_fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -302,6 +303,7 @@ class Study:
             validation=samples_hash(self.prepared.validation),
             test=samples_hash(self.prepared.test),
             formats=self.config.formats.model_dump(),
+            costs=cost_model_fingerprint(),
             device=repr(self.device),
             target=self.config.device.model_dump(),
             front=self.config.front.model_dump(),

@@ -285,3 +285,10 @@ def test_front_figures_are_finite_where_they_should_be(study):
     for name in ("predicted_loss", "measured_loss", "utilisation", "interval_cycles", "bound"):
         assert all(math.isfinite(value) for value in frame[name]), name
     assert frame["nondominated"].any()
+
+
+def test_a_front_of_other_costs_is_not_used_again(study, monkeypatch):
+    assert study.report()
+    monkeypatch.setattr(dse.study, "cost_model_fingerprint", lambda: "other")
+    with pytest.raises(StudyError, match="has no front for its present settings"):
+        study.report()
