@@ -6,9 +6,11 @@ to people. The same design gives the same bytes: no time, no absolute path, no m
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import importlib.metadata
 import json
+import math
 import os
 import re
 import shutil
@@ -20,10 +22,10 @@ from typing import TYPE_CHECKING, Any
 from dse.errors import StudyError
 from dse.preparation import network_hash
 from dse.streams import reads_its_stream, stream_orders, stream_shape, streamed_weight
-from emulation.execution import trace
+from emulation.execution import accumulate, execute_layer, trace
 from emulation.formats import FixedPoint, Format, MiniFloat, Sign
 from emulation.hardware import SEMANTICS, HardwareLayer, HardwareNetwork, Requantiser
-from emulation.network import AveragePool, Concat, Convolution, Layer, MatMul, MaxPool, Transpose
+from emulation.network import AveragePool, Concat, Convolution, Layer, MatMul, MaxPool, Relu, Transpose
 from emulation.quantisers import ScaledQuantiser, code_of
 from hwmodels.accumulators import range_bits
 
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     from hwmodels.devices import Device
 
 MANIFEST_SCHEMA = 1
+UNBOUNDED = 1 << 60
+"""Saturation bounds no calibration sample reaches; still 64-bit."""
 VECTOR_COUNT = 32
 """Validation samples written as golden vectors."""
 
@@ -94,7 +98,8 @@ class _Writer:
         self.hardware: HardwareNetwork = prepared.calibrated.lower(design.formats)
         self.orders = stream_orders(self.network)
         self.names = file_names([layer.name for layer in self.network.layers])
-        self.extremes = self._observed()
+        samples = prepared.calibration.inputs
+        self.tensors = trace(self.hardware, self.hardware.input.integers(samples))
 
     def manifest(self) -> dict[str, Any]:
         """The manifest; weight and vector files are written on the way."""
@@ -106,15 +111,16 @@ class _Writer:
             "tool": {"name": "bitfront", "version": importlib.metadata.version("bitfront"), "semantics": SEMANTICS},
             "design": self.design.name,
             "network": self.network.name,
+            "seed": None,
             "model_sha256": network_hash(self.network),
             "target": {
-                "device": self.device.name,
+                "part": self.device.name,
                 "clock_ns": 1000.0 / self.prepared.config.device.clock_mhz,
                 "io": "stream",
             },
             "input": {
                 "shape": list(stream_shape(inputs, self.orders[inputs.name])),
-                "layout": "row-major, channels last",
+                "layout": "NHWC",
                 "size": inputs.elements,
                 **_edge(self.hardware.edges[inputs.name]),
             },
@@ -131,24 +137,19 @@ class _Writer:
             "not_verified": ["g++ csim", "vendor synthesis", "timing"],
         }
 
-    def _observed(self) -> dict[str, tuple[int, int]]:
-        """Extremes of every layer's integers on the calibration samples."""
-        samples = self.prepared.calibration.inputs
-        tensors = trace(self.hardware, self.hardware.input.integers(samples))
-        return {name: (int(tensor.min()), int(tensor.max())) for name, tensor in tensors.items()}
-
     def _layer(self, hardware_layer: HardwareLayer) -> dict[str, Any]:
         layer = hardware_layer.layer
-        low, high = self.extremes[layer.name]
         entry: dict[str, Any] = {
             "name": self.names[layer.name],
             "source_name": layer.name,
             "op": layer.kind,
             "inputs": [self.names[name] for name in layer.inputs],
             "shape": list(stream_shape(layer, self.orders[layer.name])),
+            "in_size": sum(self.network.by_name[name].elements for name in layer.inputs),
+            "out_size": layer.elements,
             **_geometry(layer),
             "output": _edge(hardware_layer.output),
-            "observed": {"minimum": low, "maximum": high},
+            "observed": self._observed(hardware_layer),
         }
         if isinstance(layer.operation, Concat):
             is_image = stream_shape(layer, self.orders[layer.name]) != layer.shape
@@ -158,13 +159,13 @@ class _Writer:
         if hardware_layer.weight is not None and hardware_layer.second is not None:
             entry |= self._engine(hardware_layer, hardware_layer.weight, hardware_layer.second)
         elif isinstance(layer.operation, MatMul):
-            entry |= {"depth": self.network.depth(layer), "accumulator": self._accumulator(hardware_layer)}
+            entry |= {"depth": self.network.depth(layer), "acc_type": self._accumulator(hardware_layer)}
         if hardware_layer.addend_multipliers:
             entry["addend_multipliers"] = list(hardware_layer.addend_multipliers)
         if hardware_layer.requantiser is not None:
-            entry["requantise"] = self._requantise(layer, hardware_layer.requantiser)
+            entry |= self._requantise(layer, hardware_layer.requantiser)
         if hardware_layer.part_requantisers:
-            entry["requantise_parts"] = [self._requantise(layer, rule) for rule in hardware_layer.part_requantisers]
+            entry["parts"] = [self._requantise(layer, rule) for rule in hardware_layer.part_requantisers]
         entry |= self._folding(layer)
         return entry
 
@@ -179,13 +180,13 @@ class _Writer:
             "outputs": layer.outputs,
             "depth": self.network.depth(layer),
             "weight": {
+                **self._file(layer, "w", codes),
                 "type": _type(quantiser.format),
                 "zero_point": quantiser.zero_point,
                 "layout": layout,
                 "shape": list(streamed.shape),
-                **self._file(layer, "w", codes),
             },
-            "accumulator": self._accumulator(hardware_layer),
+            "acc_type": self._accumulator(hardware_layer),
         }
         if hardware_layer.bias is not None:
             entry["bias"] = self._file(layer, "b", hardware_layer.bias)
@@ -200,22 +201,50 @@ class _Writer:
             operands.append(hardware_layer.second.grid)
         largest = [max(-grid.low, grid.high) for grid in operands]
         format_bits = (self.network.depth(layer) * largest[0] * largest[1]).bit_length() + 1
-        return {"bits": bits, "signed": True, "overflow": "never", "worst_case_bits_of_formats": format_bits}
+        return {"bits": bits, "signed": True, "overflow": "NEVER", "worst_case_bits": format_bits}
+
+    def _observed(self, hardware_layer: HardwareLayer) -> dict[str, int]:
+        """Extremes of a layer's integers on the calibration samples, and how often its output had to saturate."""
+        layer = hardware_layer.layer
+        values = self.tensors[layer.name]
+        found = {"minimum": int(values.min()), "maximum": int(values.max())}
+        if hardware_layer.requantiser is None:
+            return found
+        sums = accumulate(hardware_layer, [self.tensors[name] for name in layer.inputs])
+        grid = hardware_layer.output.grid
+        # Without the format's bounds the same layer shows what they cut off; clipping by ReLU is no saturation.
+        open_rule = dataclasses.replace(hardware_layer.requantiser, low=-UNBOUNDED, high=UNBOUNDED)
+        free = execute_layer(
+            dataclasses.replace(hardware_layer, requantiser=open_rule), [self.tensors[name] for name in layer.inputs]
+        )
+        floor = min(grid.low, hardware_layer.requantiser.low)
+        clipped_below = isinstance(layer.activation, Relu)
+        saturated = int((free > grid.high).sum()) + (0 if clipped_below else int((free < floor).sum()))
+        return found | {
+            "acc_min": int(sums.min()),
+            "acc_max": int(sums.max()),
+            "sat_count": saturated,
+            "wrap_count": 0,
+            "samples": len(values),
+        }
 
     def _requantise(self, layer: Layer, rule: Requantiser) -> dict[str, Any]:
+        """``round(A * mult * 2**-shift)``, saturated: the multipliers, the shift and the type that results."""
+        single = len(rule.multipliers) == 1
         entry: dict[str, Any] = {
+            "mult": rule.multipliers[0] if single else self._file(layer, "m", rule.multipliers),
             "shift": rule.shift,
-            "rounding": rule.rounding.name.lower().replace("_", "-"),
-            "low": rule.low,
-            "high": rule.high,
-            "grid": "integer" if rule.mantissa_bits < 0 else {"mantissa_bits": rule.mantissa_bits},
+            "out_type": {
+                **_type(self.hardware.edges[self.network.edge_of(layer.name)].format),
+                "rounding": rule.rounding.name.lower().replace("_", "-"),
+                "overflow": "SAT",
+                "low": rule.low,
+                "high": rule.high,
+                "grid": "integer" if rule.mantissa_bits < 0 else {"mantissa_bits": rule.mantissa_bits},
+            },
         }
-        if len(rule.multipliers) == 1:
-            entry["multiplier"] = rule.multipliers[0]
-        else:
-            entry["multiplier"] = self._file(layer, "m", rule.multipliers)
         if rule.negative_multipliers is not None:
-            entry["negative_multiplier"] = self._file(layer, "n", rule.negative_multipliers)
+            entry["negative_mult"] = self._file(layer, "n", rule.negative_multipliers)
         return entry
 
     def _folding(self, layer: Layer) -> dict[str, Any]:
@@ -244,7 +273,7 @@ class _Writer:
         low, high = min(values, default=0), max(values, default=0)
         bits = range_bits(low, high) if low < 0 else max(int(high).bit_length(), 1)
         digest = hashlib.sha256(content).hexdigest()
-        return {"file": path, "count": len(values), "bits": bits, "signed": low < 0, "sha256": digest}
+        return {"file": path, "count": len(values), "type": {"bits": bits, "signed": low < 0}, "sha256": digest}
 
     def _vectors(self) -> dict[str, Any]:
         """Golden input and output integers of some validation samples, one sample per line, in stream order."""
@@ -317,7 +346,14 @@ def _edge(quantiser: ScaledQuantiser) -> dict[str, Any]:
         "type": _type(quantiser.format),
         "zero_point": quantiser.zero_point,
         "unit": float(quantiser.unit[0]),
+        "scale_exp": _power_of_two(float(quantiser.unit[0])),
     }
+
+
+def _power_of_two(unit: float) -> int | None:
+    """The exponent of a unit that is a power of two, which targets without dyadic multipliers ask for."""
+    mantissa, exponent = math.frexp(unit)
+    return exponent - 1 if mantissa == 0.5 else None
 
 
 def _geometry(layer: Layer) -> dict[str, Any]:

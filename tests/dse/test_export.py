@@ -55,10 +55,10 @@ class Interpreter:
         if operation == "maxpool":
             return self._windows(layer, sources[0], fill=-(2**62)).max(axis=(3, 4))
         if operation == "concat":
-            rules = layer["requantise_parts"]
+            rules = layer["parts"]
             parts = [self._requantise(rule, part) for rule, part in zip(rules, sources, strict=True)]
             return np.concatenate(parts, axis=layer["axis"] + 1)
-        return self._requantise(layer["requantise"], self._accumulate(layer, sources))
+        return self._requantise(layer, self._accumulate(layer, sources))
 
     def _accumulate(self, layer: dict[str, Any], sources: list[NDArray[np.int64]]) -> NDArray[np.int64]:
         match layer["op"]:
@@ -79,8 +79,8 @@ class Interpreter:
                 [np.tensordot(a, b, axes=([3, 4, 5], [0, 1, 2])) for a, b in zip(inputs, outputs, strict=True)], axis=-1
             )
         sums = sums + (self._integers(layer["bias"]) if "bias" in layer else 0)
-        assert layer["accumulator"]["signed"]
-        assert np.abs(sums).max() < 1 << (layer["accumulator"]["bits"] - 1)
+        assert layer["acc_type"]["signed"]
+        assert np.abs(sums).max() < 1 << (layer["acc_type"]["bits"] - 1)
         return sums
 
     @staticmethod
@@ -125,8 +125,8 @@ class Interpreter:
 
     def _requantise(self, rule: dict[str, Any], sums: NDArray[np.int64]) -> NDArray[np.int64]:
         channels = sums.shape[-1]
-        positive = self._multipliers(rule["multiplier"], channels)
-        negative = self._multipliers(rule.get("negative_multiplier", rule["multiplier"]), channels)
+        positive = self._multipliers(rule["mult"], channels)
+        negative = self._multipliers(rule.get("negative_mult", rule["mult"]), channels)
         flat = [
             _round(int(value) * (negative[channel] if value < 0 else positive[channel]), rule)
             for row in sums.reshape(-1, channels)
@@ -141,10 +141,11 @@ class Interpreter:
 
 def _round(number: int, rule: dict[str, Any]) -> int:
     """``number * 2**-shift`` half to even onto the grid, once, then saturated."""
-    assert rule["rounding"] == "half-even"
+    kind = rule["out_type"]
+    assert (kind["rounding"], kind["overflow"]) == ("half-even", "SAT")
     magnitude, shift, coarse = abs(number), rule["shift"], 0
-    if rule["grid"] != "integer":
-        coarse = max(0, magnitude.bit_length() - 1 - shift - rule["grid"]["mantissa_bits"])
+    if kind["grid"] != "integer":
+        coarse = max(0, magnitude.bit_length() - 1 - shift - kind["grid"]["mantissa_bits"])
     cut = shift + coarse
     if cut <= 0:
         rounded = magnitude << -cut
@@ -153,7 +154,7 @@ def _round(number: int, rule: dict[str, Any]) -> int:
         half = 1 << (cut - 1)
         rounded += rest > half or (rest == half and rounded % 2)
     rounded <<= coarse
-    return min(max(-rounded if number < 0 else rounded, rule["low"]), rule["high"])
+    return min(max(-rounded if number < 0 else rounded, kind["low"]), kind["high"])
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -182,7 +183,7 @@ def test_the_files_alone_compute_depthwise_prelu_relu6_concat_and_global_pooling
     interpreter = Interpreter(tmp_path / "out")
     layers = interpreter.manifest["layers"]
     assert {"depthwise", "concat", "averagepool", "add", "linear"} <= {layer["op"] for layer in layers}
-    assert any("negative_multiplier" in layer.get("requantise", {}) for layer in layers)
+    assert any("negative_mult" in layer for layer in layers)
     ours, golden = interpreter.run(most=3)
     assert np.array_equal(ours, golden)
 
@@ -230,13 +231,11 @@ def test_every_file_is_listed_with_its_hash_count_and_range(exported):
             continue
         values = [int(line) for line in content.decode().splitlines()]
         assert len(values) == entry["count"]
-        bits, signed = entry["bits"], entry["signed"]
+        bits = entry["type"]["bits"]
+        signed = entry["type"]["signed"] and entry["type"].get("stored") != "code"
         assert -(1 << (bits - 1)) * signed <= min(values) <= max(values) < 1 << (bits - signed)
         if "shape" in entry:
             assert np.prod(entry["shape"]) == entry["count"]
-            width = entry["type"]["bits"]
-            signed = entry["type"]["signed"] and entry["type"]["stored"] == "integer"
-            assert -(1 << (width - 1)) * signed <= min(values) <= max(values) < 1 << (width - signed)
     rows = files[manifest["vectors"]["input"]["file"]].decode().splitlines()
     assert len(rows) == manifest["vectors"]["count"] == written.vectors == VECTOR_COUNT
     assert {len(row.split()) for row in rows} == {manifest["input"]["size"]}
@@ -260,7 +259,11 @@ def test_the_manifest_says_what_the_design_is(exported):
             assert (entry["pe"], entry["simd"]) == (folding.pe, folding.simd)
             assert entry["outputs"] % entry["pe"] == 0 == entry["depth"] % entry["simd"]
             assert entry["weight"]["type"]["format"] == str(design.weights[layer.name])
-            assert entry["requantise"]["shift"] == int(entry["requantise"]["shift"])
+            assert entry["out_type"]["format"] == entry["output"]["type"]["format"]
+            seen, width = entry["observed"], entry["acc_type"]["bits"]
+            assert -(1 << (width - 1)) <= seen["acc_min"] <= seen["acc_max"] < 1 << (width - 1)
+            assert width <= entry["acc_type"]["worst_case_bits"] + 1  # the bias may take one bit more than the products
+            assert seen["wrap_count"] == 0 <= seen["sat_count"] <= layer.elements * seen["samples"]
     for name in ("luts", "flip_flops", "dsps", "bram18s"):
         assert manifest["estimate"][name] == design.total.resource(name)
         assert manifest["estimate"][name] == sum(
