@@ -158,7 +158,7 @@ def facts(prepared: Prepared, device: Device, result: FrontResult) -> Mapping[st
         "workload": f"{prepared.workload.name}: {prepared.workload.workload.description}",
         "device": f"{device.name} at {config.device.clock_mhz:g} MHz, at least {config.device.min_fps:g} frames/s",
         "complete": "yes" if result.complete else f"no: {result.why_incomplete}",
-        "solver calls": f"{result.solves} in {result.solve_seconds:.1f} s, HiGHS through Pyomo, gap 0, tolerance 1e-9",
+        "solver calls": f"{result.solves} in {result.solve_seconds:.1f} s, HiGHS through Pyomo, tolerance 1e-9",
         "samples": f"{len(prepared.calibration)} calibration ({len(prepared.sensitivity)} for sensitivity), "
         f"{len(prepared.validation)} validation, {len(prepared.test)} test",
         "Spearman, predicted and measured loss": f"{result.rank_correlation:.3f} over {len(result.designs)} designs",

@@ -194,9 +194,11 @@ def closing_words(result: FrontResult) -> list[str]:
     nondominated = result.nondominated
     kept = [one for one in result.designs if one.name in nondominated]
     assignments = {one.formats.text for one in kept}
+    proven = sum(one.proof.status == "optimal" and one.proof.gap == 0 for one in result.designs)
     words = [
         f"complete: {'yes' if result.complete else 'no, ' + result.why_incomplete}",
-        f"solver: {result.solves} calls at gap 0 in {result.solve_seconds:.1f} s",
+        f"solver: {result.solves} calls in {result.solve_seconds:.1f} s; {proven} of {len(result.designs)} designs are "
+        "proven optimal within their bounds (gap 0)",
         (
             f"measured: {len(kept)} of {len(result.designs)} designs are nondominated by measured validation loss; "
             f"{len(assignments)} distinct format assignments"
