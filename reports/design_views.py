@@ -49,7 +49,7 @@ def front_view(designs: pd.DataFrame, axis_title: str | None) -> alt.LayerChart:
         "drawn_measured:Q",
         scale=alt.Scale(type="log", domain=list(log_limits(designs["drawn_measured"])), nice=False),
         title="Measured loss (nats per image)",
-        axis=alt.Axis(format="~g", tickCount=6),
+        axis=alt.Axis(format=".3~g", tickCount=6),
     )
     legend = alt.Legend(
         orient="top", title="Interval (cycles)", titleOrient="left", gradientLength=200, format=",d", tickCount=4
@@ -78,7 +78,7 @@ def predicted_view(designs: pd.DataFrame) -> alt.LayerChart:
     """Predicted against measured loss and the line where they are equal."""
     low, high = log_limits(designs["drawn_predicted"], designs["drawn_measured"])
     scale = alt.Scale(type="log", domain=[low, high], nice=False)
-    axis = alt.Axis(format="~g", tickCount=5)
+    axis = alt.Axis(format=".3~g", tickCount=5)
     x = alt.X("drawn_predicted:Q", scale=scale, title="Predicted loss (nats per image)", axis=axis)
     y = alt.Y("drawn_measured:Q", scale=scale, title="Measured loss (nats per image)", axis=axis)
     ends = alt.InlineData(values=[{"predicted": low, "measured": low}, {"predicted": high, "measured": high}])
@@ -151,7 +151,7 @@ def _utilisation_axis(designs: pd.DataFrame, title: str | None) -> alt.X:
     scale = alt.Scale(zero=True, nice=True)
     if is_logarithmic(values):
         scale = alt.Scale(type="log", domain=list(log_limits(values)), nice=False)
-    axis = alt.Axis(format="~g", tickCount=8, labels=title is not None)
+    axis = alt.Axis(format=".3~g", tickCount=8, labels=title is not None)
     return alt.X("utilisation_percent:Q", scale=scale, title=title, axis=axis)
 
 
@@ -177,8 +177,8 @@ def _full_device() -> list[alt.Chart]:
 
 
 def _float_network(percent: float) -> list[alt.Chart]:
-    """A horizontal line, with its caption at the left: cheap designs are seldom that accurate."""
+    """A horizontal line, with its caption well below it: most designs lie close to the line."""
     base = _rule(percent, f"float32 network {percent:.1f} %")
     line = base.mark_rule(strokeDash=[5, 4], color=palette.MUTED, strokeWidth=1.2)
-    text = base.mark_text(align="left", dy=-7, color=palette.MUTED, fontSize=11)
+    text = base.mark_text(align="left", dy=18, color=palette.MUTED, fontSize=11)
     return [line.encode(y="at:Q"), text.encode(y="at:Q", x=alt.value(5), text="caption:N")]

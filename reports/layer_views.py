@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 ROW_HEIGHT: Final = 24
 TILE_WIDTH: Final = 74
 BAR_COLUMN_WIDTH: Final = 91
-BAR_LENGTH: Final = 47
+BAR_LENGTH: Final = 36
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
