@@ -5,6 +5,9 @@ from __future__ import annotations
 import importlib.metadata
 import math
 import platform
+import shutil
+import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -166,10 +169,26 @@ def facts(prepared: Prepared, device: Device, result: FrontResult) -> Mapping[st
     }
     if saving is not None:
         found["best mixed against cheapest uniform"] = saving.describe()
+    found["commit"] = _commit()
     found |= {f"{name} version": _version(name) for name in _VERSIONS}
     found["python"] = platform.python_version()
     found["seed"] = "none used: every step is deterministic"
     return found
+
+
+def _commit() -> str:
+    """The commit of the checkout bitfront runs from, and whether files differ from it."""
+    git = shutil.which("git")
+    home = Path(__file__).resolve().parent.parent
+    if git is None or not (home / ".git").exists():
+        return "not run from a checkout"
+
+    def ask(*words: str) -> str:
+        done = subprocess.run([git, "-C", str(home), *words], capture_output=True, text=True, check=False)  # noqa: S603
+        return done.stdout.strip()
+
+    changed = " with local changes" if ask("status", "--porcelain", "--untracked-files=no") else ""
+    return (ask("rev-parse", "--short=12", "HEAD") or "unknown") + changed
 
 
 def _version(name: str) -> str:

@@ -1,5 +1,6 @@
 """The README's examples are run as they stand, and what it names exists."""
 
+import csv
 import re
 import shlex
 import subprocess
@@ -68,3 +69,23 @@ def test_the_two_commands_are_targets_of_the_makefile():
         assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE)
     assert "make demo" in README
     assert "make test" in README
+
+
+def test_the_table_of_designs_is_that_of_the_published_run():
+    with (ROOT / "reports" / "published" / "digits" / "front.csv").open(encoding="utf-8", newline="") as file:
+        published = {row["design"]: row for row in csv.DictReader(file)}
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in README.splitlines()
+        if re.match(r"\| [du]\d+ \|", line)
+    ]
+    assert len(rows) >= 5
+    for name, formats, utilisation, luts, dsps, brams, frames, predicted, measured, validation, test in rows:
+        row = published[name]
+        assert formats.removesuffix(", uniform") == row["name"]
+        assert utilisation == f"{100 * float(row['utilisation']):.2f} %"
+        assert (int(luts), int(dsps), float(brams)) == (float(row["luts"]), float(row["dsps"]), float(row["brams"]))
+        assert int(frames) == round(float(row["frames_per_second"]))
+        assert (predicted, measured) == (f"{float(row['predicted_loss']):.5f}", f"{float(row['measured_loss']):.5f}")
+        assert validation == f"{100 * float(row['validation_accuracy']):.2f} %"
+        assert test == f"{100 * float(row['test_accuracy']):.2f} %"
