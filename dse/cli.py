@@ -122,14 +122,14 @@ def sweep(study_folder: StudyFolder, jobs: Jobs = 0) -> None:
 
 
 @app.command()
-def front(study_folder: StudyFolder, jobs: Jobs = 0, as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag
+def front(study_folder: StudyFolder, jobs: Jobs = 0, as_json: AsJson = False) -> None:
     """Solve for the Pareto front, with a certificate per design, and print it."""
     with _open(study_folder) as study:
         _print_front(study, study.front(jobs=jobs or None), as_json=as_json)
 
 
 @app.command()
-def measure(study_folder: StudyFolder, jobs: Jobs = 0, as_json: AsJson = False) -> None:  # noqa: FBT002
+def measure(study_folder: StudyFolder, jobs: Jobs = 0, as_json: AsJson = False) -> None:
     """Execute the designs of the front whole, bit for bit, on validation and test data."""
     with _open(study_folder) as study:
         _print_front(study, study.measure(jobs=jobs or None), as_json=as_json)
@@ -189,7 +189,7 @@ def cost(
         ),
     ],
     device: DeviceName = "xc7z020",
-    as_json: AsJson = False,  # noqa: FBT002 - a flag
+    as_json: AsJson = False,
 ) -> None:
     """Price matrix-vector layers given in a file."""
     import dataclasses
@@ -213,7 +213,7 @@ def cost(
 
 
 @app.command()
-def devices(as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag
+def devices(as_json: AsJson = False) -> None:
     """List the built-in devices."""
     from dse.terminal import device_rows, devices_table, out, print_json
     from hwmodels import device_names, load_device
@@ -226,7 +226,7 @@ def devices(as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag
 
 
 @app.command()
-def formats(as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag
+def formats(as_json: AsJson = False) -> None:
     """List the catalogue of number formats."""
     from dse.terminal import format_rows, formats_table, out, print_json
     from emulation.catalogue import CATALOGUE
@@ -238,7 +238,7 @@ def formats(as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag
 
 
 @app.command()
-def doctor(as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag
+def doctor(as_json: AsJson = False) -> None:
     """Check that this installation can work, and what is missing."""
     from dse.terminal import doctor_table, out, print_json
 
