@@ -8,9 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+# A busy machine is slow, not wrong; and the same examples run in CI each time.
+settings.register_profile("bitfront", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("bitfront")
 
 
 @pytest.fixture(scope="session")

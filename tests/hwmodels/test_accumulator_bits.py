@@ -3,7 +3,7 @@
 import itertools
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from emulation.formats import FixedPoint, MiniFloat, Sign
@@ -19,7 +19,6 @@ def fits(value, bits):
     return -(1 << (bits - 1)) <= value <= (1 << (bits - 1)) - 1
 
 
-@settings(deadline=None)
 @given(small_formats, small_formats, st.integers(1, 3), st.integers(0, 40))
 def test_narrowest_width_that_holds_every_sum(weight, activation, depth, bias):
     products = {
@@ -36,7 +35,6 @@ def test_narrowest_width_that_holds_every_sum(weight, activation, depth, bias):
         assert bits == 1 or not all(fits(total, bits - 1) for total in sums)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(-8, 7), min_size=1, max_size=6), st.sampled_from(Sign), st.integers(0, 99))
 def test_width_from_real_weights(weights, sign, bias):
     activation = FixedPoint(width=4, sign=sign)

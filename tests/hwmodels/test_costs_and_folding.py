@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hwmodels.composition import FIXED_LANE, LOGIC, compose, device_notes, family_error
@@ -28,7 +28,6 @@ costs = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(costs, costs, costs)
 def test_addition(first, second, third):
     both = first + second
@@ -75,7 +74,6 @@ def test_utilisation():
     assert utilisation(Cost(), Z020) == 0.0
 
 
-@settings(deadline=None)
 @given(st.integers(1, 3000))
 def test_divisors(number):
     assert divisors(number) == tuple(d for d in range(1, number + 1) if number % d == 0)

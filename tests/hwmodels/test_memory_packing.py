@@ -1,7 +1,7 @@
 """Memories against a placement of every bit, and the rule that chooses."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hwmodels.devices import load_device
@@ -21,7 +21,6 @@ def placed(words, bits):
     return min(counts)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 5000), st.integers(1, 300))
 def test_bram_count_is_the_best_placement(words, bits):
     assert bram18_count(words, bits) == placed(words, bits)
@@ -57,7 +56,6 @@ def test_memories_in_luts(words, bits, access, expected):
     assert lut_memory_count(words, bits, access) == expected
 
 
-@settings(deadline=None)
 @given(st.integers(1, 3000), st.integers(1, 200), st.sampled_from(Access))
 def test_auto_takes_the_smaller_share(words, bits, access):
     auto, lutram, bram = (memory_cost(words, bits, style=style, device=Z020, access=access) for style in MemoryStyle)
@@ -67,7 +65,6 @@ def test_auto_takes_the_smaller_share(words, bits, access):
     assert lutram.bram18s == bram.luts == 0
 
 
-@settings(deadline=None)
 @given(st.integers(1, 3000), st.integers(1, 100), st.sampled_from(Access))
 def test_memories_grow_with_words_and_bits(words, bits, access):
     count = lut_memory_count(words, bits, access)

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from emulation.network import (
@@ -91,7 +91,6 @@ def simulate(periods, needs, outputs):
     return arrived[-1]
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=4))
 def test_latency_of_a_chain_against_a_simulation(periods):
     """Same-padded convolutions over 64 positions, each a fixed number of cycles a position."""

@@ -1,7 +1,7 @@
 """Every committed row that a model rests on against the composed estimate, within bounds that were measured."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from emulation.formats import FixedPoint, MiniFloat, Subnormals
@@ -127,7 +127,6 @@ def test_error_bands_come_from_the_rows():
         family_error("magic")
 
 
-@settings(deadline=None)
 @given(st.integers(1, 70), st.integers(1, 40))
 def test_multiplier_grows_with_either_width(first, second):
     assert multiplier_luts(first, second) == multiplier_luts(second, first) > 0
@@ -144,7 +143,6 @@ def test_multiplier_notes():
         multiplier_luts(8, 0)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 200), st.integers(1, 60))
 def test_adder_tree_counts_its_adders(operands, bits):
     luts, registers, levels = adder_tree(operands, bits)
