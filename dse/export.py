@@ -217,9 +217,8 @@ class _Writer:
         free = execute_layer(
             dataclasses.replace(hardware_layer, requantiser=open_rule), [self.tensors[name] for name in layer.inputs]
         )
-        floor = min(grid.low, hardware_layer.requantiser.low)
         clipped_below = isinstance(layer.activation, Relu)
-        saturated = int((free > grid.high).sum()) + (0 if clipped_below else int((free < floor).sum()))
+        saturated = int((free > grid.high).sum()) + (0 if clipped_below else int((free < grid.low).sum()))
         return found | {
             "acc_min": int(sums.min()),
             "acc_max": int(sums.max()),

@@ -68,7 +68,7 @@ class Answer:
     seconds: float
 
 
-def to_pyomo(problem: Problem, objective: str | None = None) -> Any:  # noqa: ANN401 - pyomo is imported only when used
+def to_pyomo(problem: Problem, objective: str | None = None) -> Any:
     """The declared model: a Pyomo ``ConcreteModel`` that minimises ``objective`` (default: the first one).
 
     Nothing is filtered, so the model is an independent statement of the problem: ``model.pick[layer, option]`` are the
@@ -105,7 +105,7 @@ def build_model(problem: Problem, query: Query, excluded: Sequence[Selection] = 
     return BuiltModel(model=model, terms=terms, weights=weights)
 
 
-def _linear(variables: Sequence[Any], coefficients: Iterable[float]) -> Any:  # noqa: ANN401 - a Pyomo expression
+def _linear(variables: Sequence[Any], coefficients: Iterable[float]) -> Any:
     """Sum of coefficient times variable, leaving out zeros."""
     from pyomo.core.expr.numeric_expr import LinearExpression
 
@@ -113,7 +113,7 @@ def _linear(variables: Sequence[Any], coefficients: Iterable[float]) -> Any:  # 
     return LinearExpression(constant=0, linear_coefs=[c for c, _ in used], linear_vars=[v for _, v in used])
 
 
-def _add_couplings(problem: Problem, model: Any, picks: Sequence[Sequence[Any]]) -> None:  # noqa: ANN401
+def _add_couplings(problem: Problem, model: Any, picks: Sequence[Sequence[Any]]) -> None:
     import pyomo.environ as pyo
 
     model.couplings = pyo.ConstraintList()
@@ -128,7 +128,7 @@ def _add_couplings(problem: Problem, model: Any, picks: Sequence[Sequence[Any]])
             model.couplings.add(_linear(here + there, [1] * len(here) + [-1] * len(there)) == 0)
 
 
-def _add_limits(problem: Problem, query: Query, model: Any, picks: Sequence[Sequence[Any]]) -> None:  # noqa: ANN401
+def _add_limits(problem: Problem, query: Query, model: Any, picks: Sequence[Sequence[Any]]) -> None:
     """Rows for limits on sums that can bind; picks beyond a limit on a maximum are fixed to zero."""
     import pyomo.environ as pyo
 
@@ -146,13 +146,13 @@ def _add_limits(problem: Problem, query: Query, model: Any, picks: Sequence[Sequ
                     variables[option].fix(0)
 
 
-def _above_lowest(columns: Sequence[IntArray], picks: Sequence[Sequence[Any]], weight: int = 1) -> Any:  # noqa: ANN401
+def _above_lowest(columns: Sequence[IntArray], picks: Sequence[Sequence[Any]], weight: int = 1) -> Any:
     """Weight times the sum of what the picked options have above their layer's smallest value."""
     variables = [variable for layer in picks for variable in layer]
     return _linear(variables, [weight * c for column in columns for c in (column - column.min()).tolist()])
 
 
-def _define_term(problem: Problem, term: Term, model: Any, picks: Sequence[Sequence[Any]], steps: Any) -> None:  # noqa: ANN401
+def _define_term(problem: Problem, term: Term, model: Any, picks: Sequence[Sequence[Any]], steps: Any) -> None:
     """Rows that hold ``steps`` at or above the term; a sum needs none, it stands in the objective itself.
 
     A utilisation is counted in millions of steps, so that it and its rows are of the size of the resources.
@@ -177,9 +177,9 @@ def _objective(
     problem: Problem,
     terms: tuple[Term, ...],
     weights: tuple[int, ...],
-    model: Any,  # noqa: ANN401
+    model: Any,
     picks: Sequence[Sequence[Any]],
-) -> Any:  # noqa: ANN401
+) -> Any:
     parts = []
     for position, (term, weight) in enumerate(zip(terms, weights, strict=True)):
         if term.limits is not None:
@@ -251,7 +251,7 @@ def run_highs(built: BuiltModel, *, time_limit_seconds: float) -> Answer:
     return Answer(status=status, selection=selection, bound=max(0.0, bound) if known else 0.0, seconds=seconds)
 
 
-def _read_selection(model: Any, values: Any) -> Selection:  # noqa: ANN401
+def _read_selection(model: Any, values: Any) -> Selection:
     """The option with the largest value in each layer (the only one near 1)."""
     best: dict[int, tuple[float, int]] = {}
     for (layer, option), variable in model.pick.items():
