@@ -6,11 +6,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 CI_TOOLS := g++ verilator chromium
+TRITON := triton==3.9.0
 # What a CPU build of torch and all other packages take, with room for their downloads.
-NEEDED_MEGABYTES := 3000
+NEEDED_MEGABYTES := 4000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types structure pytest slow bench reports ci-tools check-python clean
+.PHONY: help demo test lint types structure pytest slow mutate bench peers reports ci-tools check-python clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,13 +32,18 @@ structure: $(VENV)/installed-dev
 	$(BIN)/lint-imports
 
 pytest: $(VENV)/installed-dev
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest --numprocesses auto -m "not slow"
 
 slow: $(VENV)/installed-dev ## the tests that take long
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest --numprocesses auto -m slow
 
-bench: $(VENV)/installed-dev ## measure speeds and write reports/published/bench.md
-	$(BIN)/python tests/benchmarks/bench.py
+mutate: $(VENV)/installed-dev ## plant known faults one by one; fails if the tests miss one
+	$(BIN)/python -m tests.mutation.mutate
+
+bench: $(VENV)/installed-peers ## measure speeds and write reports/published/bench.md
+	$(BIN)/python -m tests.benchmarks.bench
+
+peers: $(VENV)/installed-peers ## install what benchmarks measure beside us
 
 reports: $(VENV)/installed-report ## rebuild reports/published from a fresh exploration of digits
 	$(BIN)/python -m dse.publish reports/published/digits
@@ -48,9 +54,17 @@ ci-tools: ## install the system tools that some tests use (Debian packages; need
 
 $(VENV)/installed-report: EXTRA := report
 $(VENV)/installed-dev: EXTRA := dev
+$(VENV)/installed-dev: tests/foreign.txt
 $(VENV)/installed-report $(VENV)/installed-dev: pyproject.toml constraints.txt | check-python
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[$(EXTRA)]'
+	$(if $(filter dev,$(EXTRA)),$(BIN)/python -m pip install --quiet --no-deps -r tests/foreign.txt)
+	# A CUDA build of torch brings its own Triton; beside a CPU build the tests need one for its interpreter.
+	$(if $(filter dev,$(EXTRA)),@$(BIN)/python -c "import triton" 2>/dev/null || $(BIN)/python -m pip install --quiet --no-deps $(TRITON))
+	@touch $@
+
+$(VENV)/installed-peers: tests/peers.txt $(VENV)/installed-dev
+	$(BIN)/python -m pip install --quiet --no-deps -r tests/peers.txt
 	@touch $@
 
 check-python:

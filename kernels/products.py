@@ -55,16 +55,27 @@ def exact_matmul(left: NDArray[Any], right: NDArray[Any]) -> NDArray[Any]:
     >>> exact_matmul(np.array([[1, -2]]), np.array([[3], [4]]))
     array([[-5]])
     """
+    if left.dtype == right.dtype == np.int8 and left.ndim == right.ndim == 2:
+        from kernels.compiled.int8_dots import int8_matmul  # imports numba and torch
+
+        return int8_matmul(left, right)
     bound = sum_bound(left, right)
+    if bound == 0 and object in (left.dtype, right.dtype):  # 0 times a number beyond float32 would be infinity times 0
+        return np.zeros((*np.broadcast_shapes(left.shape[:-2], right.shape[:-2]), left.shape[-2], right.shape[-1]), int)
     if bound < _FLOAT32_BOUND:
-        return _matmul_in(np.float32, left, right)
+        return matmul_in(np.float32, left, right)
     if bound < _FLOAT64_BOUND:
-        return _matmul_in(np.float64, left, right)
+        return matmul_in(np.float64, left, right)
     return _matmul_by_limbs(left, right, bound)
 
 
-def _matmul_in(dtype: type[np.floating[Any]], left: NDArray[Any], right: NDArray[Any]) -> NDArray[np.int64]:
+def matmul_in(dtype: type[np.floating[Any]], left: NDArray[Any], right: NDArray[Any]) -> NDArray[np.int64]:
+    """The product of integer matrices in BLAS; the caller has proven that ``dtype`` holds every partial sum."""
     product: NDArray[Any] = np.matmul(left.astype(dtype, copy=False), right.astype(dtype, copy=False))
+    if dtype is np.float64:
+        from kernels.compiled.lanes import integers_in_place  # imports numba
+
+        return integers_in_place(product)
     return product.astype(np.int64)
 
 

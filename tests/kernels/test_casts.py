@@ -86,14 +86,28 @@ def test_values_that_are_not_contiguous_and_scalars() -> None:
     assert cast_to_grid(np.empty((0, 3)), np.array([1.0]), low=-8, high=7, mantissa_bits=INTEGER_GRID).shape == (0, 3)
 
 
+@pytest.mark.parametrize("mantissa_bits", [INTEGER_GRID, 0, 3])
+@pytest.mark.parametrize("unit", [1.0, 2.0**-30, 2.0**1000, 2.0**-1022, 2.0**-1074, 1e-310, 0.3, 2.0**1023])
+def test_division_is_exact_for_every_unit(unit: float, mantissa_bits: int) -> None:
+    """Units that are powers of two are multiplied by their reciprocal where that exists; zeros are plus zero."""
+    random = np.random.default_rng(2)
+    with np.errstate(over="ignore", under="ignore"):
+        values = np.concatenate([random.normal(size=200) * 20, np.arange(-24, 25) / 2, [0.0, -0.0, -1e-9]]) * unit
+    fast = cast_to_grid(values, np.array([unit]), low=-(15 << 14), high=15 << 14, mantissa_bits=mantissa_bits)
+    slow = [cast_scalar(v, unit, low=-(15 << 14), high=15 << 14, mantissa_bits=mantissa_bits) for v in values.tolist()]
+    assert [int(v) for v in fast] == slow
+    assert not np.signbit(fast[fast == 0]).any()
+
+
 def test_infinity_saturates() -> None:
     result = cast_to_grid(np.array([np.inf, -np.inf]), np.array([1.0]), low=-8, high=7, mantissa_bits=INTEGER_GRID)
     assert result.tolist() == [7, -8]
 
 
-def test_nan_is_refused() -> None:
+@pytest.mark.parametrize("mantissa_bits", [INTEGER_GRID, 2])
+def test_nan_is_refused(mantissa_bits: int) -> None:
     with pytest.raises(ValueError, match=r"2 of 3 values are NaN: a format here has no code for NaN"):
-        cast_to_grid(np.array([np.nan, 1, np.nan]), np.array([1.0]), low=0, high=1, mantissa_bits=INTEGER_GRID)
+        cast_to_grid(np.array([np.nan, 1, np.nan]), np.array([1.0]), low=0, high=1, mantissa_bits=mantissa_bits)
 
 
 def test_integers_wider_than_float64_are_refused() -> None:
@@ -101,9 +115,9 @@ def test_integers_wider_than_float64_are_refused() -> None:
         cast_to_grid(np.ones(1), np.ones(1), low=0, high=2**53 + 1, mantissa_bits=INTEGER_GRID)
 
 
-@pytest.mark.parametrize("units", [[1.0, 1.0], [0.0], [-1.0], [math.nan], [1.0, 1.0, 0.0]])
+@pytest.mark.parametrize("units", [[1.0, 1.0], [0.0], [-1.0], [math.nan], [math.inf], [1.0, 1.0, 0.0]])
 def test_units_that_do_not_fit_are_refused(units: list[float]) -> None:
     with pytest.raises(
-        ValueError, match=r"units from .* one unit, or one per entry of axis 0, is needed, each above 0"
+        ValueError, match=r"units from .* one unit, or one per entry of axis 0, is needed, each above 0 and finite"
     ):
         cast_to_grid(np.ones((3, 2)), np.array(units), low=-8, high=7, mantissa_bits=INTEGER_GRID)

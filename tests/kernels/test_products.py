@@ -27,7 +27,7 @@ def python_matmul(left: np.ndarray, right: np.ndarray) -> list[list[int]]:
 def paths(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The paths that exact_matmul took, in order."""
     taken: list[str] = []
-    matmul_in, by_limbs = products._matmul_in, products._matmul_by_limbs
+    matmul_in, by_limbs = products.matmul_in, products._matmul_by_limbs
 
     def spy_in(dtype: type, left: Any, right: Any) -> Any:
         taken.append(dtype.__name__)
@@ -38,7 +38,7 @@ def paths(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         taken.append(f"limbs to {result.dtype}")
         return result
 
-    monkeypatch.setattr(products, "_matmul_in", spy_in)
+    monkeypatch.setattr(products, "matmul_in", spy_in)
     monkeypatch.setattr(products, "_matmul_by_limbs", spy_limbs)
     return taken
 

@@ -1,0 +1,54 @@
+"""Casts to fixed point by `kernels.definitions.fixed`, on arrays; arguments as in `kernels.compiled.fixed`."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from kernels.by_definition.scalars import check_random_bits, decode_each, encode_each
+from kernels.definitions import fixed
+from kernels.fields import OVERFLOW_SATURATE, FixedFields
+from kernels.rounding import HALF_EVEN
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def cast(values: NDArray[Any], fields: FixedFields, **options: Any) -> NDArray[Any]:  # noqa: ANN401 - those of `encode`
+    """Round values to numbers of the format: encode, then decode."""
+    return decode(encode(values, fields, **options), fields, values.dtype)
+
+
+def encode(
+    values: NDArray[Any],
+    fields: FixedFields,
+    *,
+    rounding: int = HALF_EVEN,
+    overflow: int = OVERFLOW_SATURATE,
+    saturation_bits: int = 0,
+    random_bits: NDArray[Any] | None = None,
+    random_width: int = 0,
+    nan_code: int | None = None,
+) -> NDArray[Any]:
+    """Round values to codes.
+
+    >>> import numpy as np
+    >>> encode(np.array([0.3, -9.0]), FixedFields(4, 2, 1))
+    array([1, 8], dtype=uint8)
+    """
+    check_random_bits(values, random_bits, rounding)
+    scalar = partial(
+        fixed.encode_scalar,
+        fields=fields,
+        rounding=rounding,
+        overflow=overflow,
+        saturation_bits=saturation_bits,
+        random_width=random_width,
+        nan_code=nan_code,
+    )
+    return encode_each(values, fields, random_bits, scalar)
+
+
+def decode(codes: NDArray[Any], fields: FixedFields, dtype: Any) -> NDArray[Any]:  # noqa: ANN401 - as NumPy's
+    """The values of codes, float32 or float64."""
+    return decode_each(codes, fields, dtype)

@@ -1,0 +1,1 @@
+"""Numba and BLAS twins of `kernels.definitions`: NumPy arrays in, NumPy arrays out."""

@@ -1,0 +1,1 @@
+"""Torch twins of `kernels.definitions`: tensors in, tensors out, on any device."""
