@@ -16,12 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from emulation.calibrated import CalibratedNetwork
+    from emulation.casting import cast, decode, encode
     from emulation.catalogue import parse
+    from emulation.dots import dot
     from emulation.execution import execute
     from emulation.formats import FixedPoint, MiniFloat
     from emulation.network import Network
     from emulation.quantisers import Quantiser
     from emulation.reference import execute_reference
+    from emulation.requantising import requantise
     from emulation.sensitivity import SensitivityBench
 
 __all__ = [
@@ -31,9 +34,14 @@ __all__ = [
     "Network",
     "Quantiser",
     "SensitivityBench",
+    "cast",
+    "decode",
+    "dot",
+    "encode",
     "execute",
     "execute_reference",
     "parse",
+    "requantise",
 ]
 
 _HOME_OF = {
@@ -43,9 +51,14 @@ _HOME_OF = {
     "Network": "emulation.network",
     "Quantiser": "emulation.quantisers",
     "SensitivityBench": "emulation.sensitivity",
+    "cast": "emulation.casting",
+    "decode": "emulation.casting",
+    "dot": "emulation.dots",
+    "encode": "emulation.casting",
     "execute": "emulation.execution",
     "execute_reference": "emulation.reference",
     "parse": "emulation.catalogue",
+    "requantise": "emulation.requantising",
 }
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from emulation.calibration import EdgeRange, fit_sign, scale_edge, scale_weights
-from emulation.hardware import weighted_bound
-from emulation.lowering import Assignment, integer_weights, lower
-from emulation.quantisers import Granularity, Quantiser, Requantisation, ScaledQuantiser, Scaling
+from emulation.compatibility import block_axis, edge_can_have, engine_can_use
+from emulation.datapaths import Arithmetic, Requantisation
+from emulation.engines import lower_engine
+from emulation.hardware import engine_bound
+from emulation.lowering import Assignment, lower
+from emulation.quantisers import Granularity, Quantiser, ScaledQuantiser, Scaling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +20,9 @@ if TYPE_CHECKING:
     from emulation.formats import Format
     from emulation.hardware import HardwareNetwork
     from emulation.network import Network
+
+
+_EXACT: Final = Arithmetic()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,16 +36,21 @@ class Scalings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Formats:
-    """The formats of a whole design: one per edge, one per weight tensor (by layer name)."""
+    """The formats of a whole design: one per edge, one per weight tensor (by layer name).
+
+    ``engines`` holds the arithmetic of engines by layer name; a missing one multiplies and sums exactly.
+    """
 
     edges: Mapping[str, Format]
     weights: Mapping[str, Format]
+    engines: Mapping[str, Arithmetic] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
         """Canonical text: two designs with one text compute the same numbers."""
         names = [{name: str(one) for name, one in formats.items()} for formats in (self.edges, self.weights)]
-        return json.dumps(names, sort_keys=True)
+        unusual = {name: str(one) for name, one in self.engines.items() if one != Arithmetic()}
+        return json.dumps([*names, unusual] if unusual else names, sort_keys=True)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -61,7 +72,8 @@ class CalibratedNetwork:
         key = (edge, number_format)
         if key not in self._edges:
             quantiser = Quantiser(format=number_format, scaling=self.scalings.activation)
-            self._edges[key] = scale_edge(quantiser, self.ranges[edge])
+            axis = 1 if block_axis(self.network, edge) == 0 else -1
+            self._edges[key] = scale_edge(quantiser, self.ranges[edge], block_axis=axis)
         return self._edges[key]
 
     def weights(self, layer: str, number_format: Format) -> ScaledQuantiser:
@@ -72,27 +84,44 @@ class CalibratedNetwork:
             self._weights[key] = scale_weights(quantiser, self.network.by_name[layer])
         return self._weights[key]
 
-    def accumulator_bits(self, layer: str, activation: Format, weight: Format) -> int:
-        """Width of a signed accumulator of an engine with weights that can never overflow, from its real weights."""
+    def edge_can_have(self, edge: str, number_format: Format) -> bool:
+        """Whether hardware mode defines this edge in this format (`emulation.compatibility`)."""
+        return edge_can_have(self.network, edge, number_format)
+
+    def engine_can_use(self, layer: str, activation: Format, weight: Format, arithmetic: Arithmetic = _EXACT) -> bool:
+        """Whether hardware mode defines this engine with these operands and this arithmetic.
+
+        ``weight`` is the right-hand activation's format where the engine multiplies two activations.
+        """
+        return engine_can_use(self.network.by_name[layer], activation, weight, arithmetic)
+
+    def accumulator_bits(self, layer: str, activation: Format, weight: Format, arithmetic: Arithmetic = _EXACT) -> int:
+        """Width of the accumulator of an engine with weights: its register's, or one that can never overflow.
+
+        An exact accumulator is sized by the engine's real weights and the whole range of its activations.
+        """
         target = self.network.by_name[layer]
         source = self.edge(self.network.input_edges(target)[0], activation)
-        integers, bias = integer_weights(target, source, self.weights(layer, weight))
-        grid = source.grid
-        return weighted_bound(integers, bias, max(-grid.low, grid.high)).bit_length() + 1
+        lowered = lower_engine(target, source, self.weights(layer, weight), arithmetic)
+        return engine_bound(lowered.engine, lowered.weight, lowered.bias, source.grid.largest).bit_length() + 1
 
     def agree(self, first: tuple[str, Format], second: tuple[str, Format]) -> bool:
         """Whether two edges in these formats have one unit, so that their integers can be added as they are."""
         return bool(self.edge(*first).unit[0] == self.edge(*second).unit[0])
 
+    def assignment(self, formats: Formats) -> Assignment:
+        """The scaled quantisers of a design."""
+        return Assignment(
+            edges={edge: self.edge(edge, number_format) for edge, number_format in formats.edges.items()},
+            weights={layer: self.weights(layer, number_format) for layer, number_format in formats.weights.items()},
+            engines=formats.engines,
+            requantisation=self.scalings.requantisation,
+        )
+
     def lower(self, formats: Formats) -> HardwareNetwork:
         """The design with these formats in integers.
 
         Raises:
-            ValueError: if an edge or a weight tensor has no format.
+            ValueError: if an edge or a weight tensor has no format, or one that hardware mode does not define there.
         """
-        assignment = Assignment(
-            edges={edge: self.edge(edge, number_format) for edge, number_format in formats.edges.items()},
-            weights={layer: self.weights(layer, number_format) for layer, number_format in formats.weights.items()},
-            requantisation=self.scalings.requantisation,
-        )
-        return lower(self.network, assignment)
+        return lower(self.network, self.assignment(formats))

@@ -5,10 +5,14 @@ Bit for bit the same as `emulation.reference`, which executes the same `Hardware
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from emulation.block_tensors import BlockTensor
+from emulation.engine_execution import engine_sums
+from emulation.function_execution import function_accumulators, table_integers
+from emulation.function_rules import TableRule
 from emulation.network import (
     Activate,
     Add,
@@ -20,18 +24,21 @@ from emulation.network import (
     MatMul,
     MaxPool,
     Reshape,
+    Select,
     Transpose,
 )
+from emulation.requantisation import requantise_tensor
 from kernels.products import exact_convolution, exact_matmul, windows
-from kernels.requantise import requantise
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from emulation.hardware import HardwareLayer, HardwareNetwork, Requantiser
+    from emulation.hardware import HardwareLayer, HardwareNetwork
 
+Tensor: TypeAlias = Any
+"""Integers in an array, or a `BlockTensor`."""
 BATCH = 128
 """Samples executed at once; bounds the memory of im2col."""
 
@@ -56,20 +63,21 @@ def execute(hardware: HardwareNetwork, samples: NDArray[np.float32]) -> NDArray[
     if len(samples) == 0:
         raise ValueError("no samples were given: at least one is needed")
     parts = [
-        execute_codes(hardware, hardware.input.integers(samples[start : start + BATCH]))
+        execute_codes(hardware, hardware.cast_samples(samples[start : start + BATCH]))
         for start in range(0, len(samples), BATCH)
     ]
     return np.concatenate(parts)
 
 
-def execute_codes(hardware: HardwareNetwork, integers: NDArray[Any]) -> NDArray[Any]:
+def execute_codes(hardware: HardwareNetwork, integers: Tensor) -> NDArray[Any]:
     """Run integers of the input edge, shape ``(batch, *sample)``, through a design; returns the output's integers."""
-    return trace(hardware, integers)[hardware.network.output]
+    outputs: NDArray[Any] = trace(hardware, integers)[hardware.network.output]
+    return outputs
 
 
-def trace(hardware: HardwareNetwork, integers: NDArray[Any]) -> dict[str, NDArray[Any]]:
-    """The integers of every layer's output, by layer name, for integers of the input edge."""
-    tensors: dict[str, NDArray[Any]] = {}
+def trace(hardware: HardwareNetwork, integers: Tensor) -> dict[str, Tensor]:
+    """The integers of every layer's output, by layer name, for integers (or blocks) of the input edge."""
+    tensors: dict[str, Tensor] = {}
     for hardware_layer in hardware.layers:
         inputs = [tensors[name] for name in hardware_layer.layer.inputs]
         if isinstance(hardware_layer.layer.operation, Input):
@@ -79,8 +87,8 @@ def trace(hardware: HardwareNetwork, integers: NDArray[Any]) -> dict[str, NDArra
     return tensors
 
 
-def execute_layer(hardware_layer: HardwareLayer, inputs: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """One layer on integers, shape ``(batch, *shape)`` each."""
+def execute_layer(hardware_layer: HardwareLayer, inputs: Sequence[Tensor]) -> Tensor:
+    """One layer on integers or blocks, shape ``(batch, *shape)`` each."""
     layer, requantiser = hardware_layer.layer, hardware_layer.requantiser
     match layer.operation:
         case Reshape():
@@ -89,9 +97,13 @@ def execute_layer(hardware_layer: HardwareLayer, inputs: Sequence[NDArray[Any]])
             return inputs[0].transpose(0, *(axis + 1 for axis in order))
         case MaxPool():
             return _max_pool(layer.operation, inputs[0])
+        case Select(axis=axis, index=index):
+            return inputs[0].take(index, axis=axis + 1)
+        case _ if isinstance(hardware_layer.function, TableRule):
+            return table_integers(hardware_layer.function, inputs[0])
         case Concat(axis=axis):
             parts = [
-                _requantise(rule, part, channel_axis=1)
+                requantise_tensor(rule, part, channel_axis=1)
                 for rule, part in zip(hardware_layer.part_requantisers, inputs, strict=True)
             ]
             return np.concatenate(parts, axis=axis + 1)
@@ -101,12 +113,17 @@ def execute_layer(hardware_layer: HardwareLayer, inputs: Sequence[NDArray[Any]])
             channel_axis = -1
     if requantiser is None:
         raise ValueError(f"layer {layer.name!r} ({layer.kind}) has no requantiser")
-    return _requantise(requantiser, accumulate(hardware_layer, inputs), channel_axis=channel_axis)
+    unit = float(hardware_layer.output.unit[0])
+    return requantise_tensor(requantiser, accumulate(hardware_layer, inputs), channel_axis=channel_axis, unit=unit)
 
 
-def accumulate(hardware_layer: HardwareLayer, inputs: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """The exact accumulators of a layer, bias included, before activation and requantisation."""
-    layer = hardware_layer.layer
+def accumulate(hardware_layer: HardwareLayer, inputs: Sequence[Tensor]) -> NDArray[Any]:
+    """The accumulators of a layer, bias included, before activation and requantisation."""
+    layer, engine = hardware_layer.layer, hardware_layer.engine
+    if hardware_layer.function is not None:
+        return function_accumulators(hardware_layer, hardware_layer.function, inputs[0])
+    if engine is not None and not engine.is_plain:
+        return engine_sums(hardware_layer, engine, inputs)
     match layer.operation:
         case Convolution(window=window, groups=groups):
             weight = _weights(hardware_layer)
@@ -133,7 +150,8 @@ def accumulate(hardware_layer: HardwareLayer, inputs: Sequence[NDArray[Any]]) ->
             joined: NDArray[Any] = _roomy(inputs[0], 2 * first) * first + _roomy(inputs[1], 2 * second) * second
             return joined
         case _:
-            return inputs[0]
+            values: NDArray[Any] = inputs[0]
+            return values
 
 
 def _roomy(values: NDArray[Any], growth: int) -> NDArray[Any]:
@@ -159,28 +177,6 @@ def _add_bias(hardware_layer: HardwareLayer, sums: NDArray[Any], *, channel_axis
     return sums.astype(dtype, copy=False) + np.array(hardware_layer.bias, dtype=dtype).reshape(shape)
 
 
-def _requantise(requantiser: Requantiser, accumulators: NDArray[Any], *, channel_axis: int) -> NDArray[Any]:
-    rows = np.moveaxis(accumulators, channel_axis, -1)
-    channels = rows.shape[-1]
-    multipliers = _per_channel(requantiser.multipliers, channels)
-    negative = requantiser.negative_multipliers
-    result = requantise(
-        rows.reshape(-1, channels),
-        multipliers,
-        shift=requantiser.shift,
-        low=requantiser.low,
-        high=requantiser.high,
-        rounding=requantiser.rounding.value,
-        mantissa_bits=requantiser.mantissa_bits,
-        negative_multipliers=None if negative is None else _per_channel(negative, channels),
-    )
-    return np.moveaxis(result.reshape(rows.shape), -1, channel_axis)
-
-
-def _per_channel(multipliers: tuple[int, ...], channels: int) -> NDArray[Any]:
-    return np.array(multipliers * channels if len(multipliers) == 1 else multipliers, dtype=np.int64)
-
-
 def _max_pool(operation: MaxPool, tensor: NDArray[Any]) -> NDArray[Any]:
     window = operation.window
     lowest = int(tensor.min()) if tensor.size else 0  # a padded position must never win
@@ -196,7 +192,9 @@ def _max_pool(operation: MaxPool, tensor: NDArray[Any]) -> NDArray[Any]:
     return result
 
 
-def _exact_integers(values: NDArray[Any]) -> NDArray[Any]:
+def _exact_integers(values: Tensor) -> Tensor:
+    if isinstance(values, BlockTensor):
+        return values
     if values.dtype != np.float64 or np.abs(values).max(initial=0) < 2.0**62:
         return values.astype(np.int64) if values.dtype != object else values
     return np.array([int(value) for value in values.ravel()], dtype=object).reshape(values.shape)

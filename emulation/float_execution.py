@@ -12,6 +12,8 @@ import numpy as np
 import torch
 import torch.nn.functional as nnf
 
+from emulation.float_functions import Parameters, activation_function, run_function, run_lstm
+from emulation.function_operations import LayerNorm, Lstm, Softmax
 from emulation.network import (
     Activation,
     Add,
@@ -27,6 +29,7 @@ from emulation.network import (
     PRelu,
     Relu,
     Reshape,
+    Select,
     Transpose,
     Window,
 )
@@ -70,17 +73,18 @@ def rerun(tensors: Mapping[str, torch.Tensor], layers: Sequence[Layer]) -> Tenso
     return result
 
 
-def run_layer(layer: Layer, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
-    """One layer with its activation, in float32."""
-    return apply_activation(layer.activation, _linear_part(layer, inputs), channel_axis=_channel_axis(layer))
+def run_layer(layer: Layer, inputs: Sequence[torch.Tensor], parameters: Parameters | None = None) -> torch.Tensor:
+    """One layer with its activation, in float32; ``parameters`` stand in for the layer's own weights and biases."""
+    values = _linear_part(layer, inputs, parameters)
+    return apply_activation(layer.activation, values, channel_axis=_channel_axis(layer))
 
 
-def _linear_part(layer: Layer, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
+def _linear_part(layer: Layer, inputs: Sequence[torch.Tensor], parameters: Parameters | None) -> torch.Tensor:
     source = inputs[0]
     match layer.operation:
         case Convolution(window=window, groups=groups):
             convolve = nnf.conv1d if len(window.kernel) == 1 else nnf.conv2d
-            weight, bias = _parameters(layer)
+            weight, bias = parameters or _parameters(layer)
             return convolve(
                 _padded(source, window, 0.0),
                 weight,
@@ -90,29 +94,47 @@ def _linear_part(layer: Layer, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
                 groups=groups,
             )
         case Linear():
-            weight, bias = _parameters(layer)
+            weight, bias = parameters or _parameters(layer)
             return nnf.linear(source, weight, bias)
-        case MatMul():
-            return source @ inputs[1]
+        case MatMul(factor=factor):
+            product = source @ inputs[1]
+            return product if factor == 1.0 else product * factor
         case Add():
             return source + inputs[1]
         case Concat(axis=axis):
             return torch.cat(list(inputs), dim=axis + 1)
-        case MaxPool(window=window):
-            max_pool: Any = nnf.max_pool1d if len(window.kernel) == 1 else nnf.max_pool2d
-            padded = _padded(source, window, -torch.inf)
-            pooled: torch.Tensor = max_pool(padded, window.kernel, stride=window.stride, dilation=window.dilation)
-            return pooled
-        case AveragePool(window=window):
-            average_pool: Any = nnf.avg_pool1d if len(window.kernel) == 1 else nnf.avg_pool2d
-            averaged: torch.Tensor = average_pool(_padded(source, window, 0.0), window.kernel, stride=window.stride)
-            return averaged
-        case Reshape():
-            return source.reshape(-1, *layer.shape)
-        case Transpose(order=order):
-            return source.permute(0, *(axis + 1 for axis in order))
+        case MaxPool() | AveragePool():
+            return _pool(layer.operation, source)
+        case Reshape() | Transpose() | Select():
+            return _moved(layer, source)
+        case Softmax() | LayerNorm():
+            return run_function(layer.operation, source)
+        case Lstm():
+            return run_lstm(layer.operation, source, parameters or _parameters(layer))
         case _:
             return source
+
+
+def _moved(layer: Layer, source: torch.Tensor) -> torch.Tensor:
+    operation = layer.operation
+    if isinstance(operation, Transpose):
+        return source.permute(0, *(axis + 1 for axis in operation.order))
+    if isinstance(operation, Select):
+        return source.select(operation.axis + 1, operation.index)
+    return source.reshape(-1, *layer.shape)
+
+
+def _pool(operation: MaxPool | AveragePool, source: torch.Tensor) -> torch.Tensor:
+    window = operation.window
+    axes = len(window.kernel)
+    if isinstance(operation, MaxPool):
+        max_pool: Any = nnf.max_pool1d if axes == 1 else nnf.max_pool2d
+        padded = _padded(source, window, -torch.inf)
+        pooled: torch.Tensor = max_pool(padded, window.kernel, stride=window.stride, dilation=window.dilation)
+        return pooled
+    average_pool: Any = nnf.avg_pool1d if axes == 1 else nnf.avg_pool2d
+    averaged: torch.Tensor = average_pool(_padded(source, window, 0.0), window.kernel, stride=window.stride)
+    return averaged
 
 
 def apply_activation(activation: Activation, values: torch.Tensor, *, channel_axis: int) -> torch.Tensor:
@@ -126,14 +148,14 @@ def apply_activation(activation: Activation, values: torch.Tensor, *, channel_ax
             factors = torch.tensor(slopes, dtype=values.dtype).reshape(shape)
             return torch.where(values < 0, values * factors, values)
         case _:
-            return values
+            return activation_function(activation, values)
 
 
 def _channel_axis(layer: Layer) -> int:
     return -1 if isinstance(layer.operation, Linear | MatMul) else 1
 
 
-def _parameters(layer: Layer) -> tuple[torch.Tensor, torch.Tensor | None]:
+def _parameters(layer: Layer) -> Parameters:
     if layer.weight is None:
         raise ValueError(f"layer {layer.name!r} has no weights")
     bias = None if layer.bias is None else torch.from_numpy(layer.bias.astype(np.float32))

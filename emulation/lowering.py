@@ -1,4 +1,4 @@
-"""Lower a network and a choice of formats to integers (DESIGN section 6, rules 1 to 10 and 14 to 16).
+"""Lower a network and a choice of formats to integers (DESIGN section 6).
 
 All real numbers end here: units become dyadic multipliers, biases become integers of the accumulator's unit. From here
 on nothing is rounded but by the requantisers.
@@ -9,10 +9,15 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from emulation.compatibility import edge_can_have
+from emulation.datapaths import Arithmetic, Requantisation
+from emulation.engines import activation_engine, lower_engine
+from emulation.function_lowering import is_function, lower_function
 from emulation.hardware import HardwareLayer, HardwareNetwork, Requantiser, dyadic
 from emulation.network import (
     MOVING_OPERATIONS,
@@ -29,23 +34,24 @@ from emulation.network import (
     PRelu,
     Relu,
 )
-from emulation.quantisers import Requantisation, ScaledQuantiser
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
+    from emulation.quantisers import ScaledQuantiser
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
     """The numbers of a whole design: a scaled quantiser per edge and per weight tensor.
 
-    ``requantisation`` says how accumulators of every layer become codes.
+    ``engines`` holds the arithmetic of engines by layer name (a missing one is exact), ``requantisation`` says how
+    accumulators of every layer become codes.
     """
 
     edges: Mapping[str, ScaledQuantiser]
     weights: Mapping[str, ScaledQuantiser]
+    engines: Mapping[str, Arithmetic] = field(default_factory=dict)
     requantisation: Requantisation = field(default_factory=Requantisation)
 
 
@@ -65,6 +71,15 @@ def lower(network: Network, assignment: Assignment) -> HardwareNetwork:
     ]
     if missing:
         raise ValueError(f"no quantiser is assigned to {missing}: every edge and every weight tensor needs one")
+    for edge, quantiser in assignment.edges.items():
+        if not edge_can_have(network, edge, quantiser.format):
+            raise ValueError(
+                f"the edge of layer {edge!r} cannot be {quantiser.format}. Blocks need readers that are all ungrouped "
+                "convolutions or linear layers reading their channels directly, and a layer with accumulators (or the "
+                "samples) to write them, and the network's output has one scale; listed levels need a 0 for padding; "
+                "levels that are learned are for weights; codes that index the table of an activation have at most 10 "
+                "bits, and its results are integers or minifloats"
+            )
     layers = tuple(_lower_layer(network, layer, assignment) for layer in network.layers)
     return HardwareNetwork(network=network, layers=layers, edges=dict(assignment.edges))
 
@@ -75,11 +90,17 @@ def _lower_layer(network: Network, layer: Layer, assignment: Assignment) -> Hard
     operation, rule = layer.operation, assignment.requantisation
     if isinstance(operation, (Input, *MOVING_OPERATIONS)):
         return HardwareLayer(layer=layer, output=output)
+    if is_function(layer):
+        return lower_function(layer, inputs[0], assignment.weights.get(layer.name), output, rule)
     if isinstance(operation, Convolution | Linear):
-        return _lower_weights(layer, inputs[0], assignment.weights[layer.name], output, rule)
+        arithmetic = assignment.engines.get(layer.name, Arithmetic())
+        return _lower_weights(layer, inputs[0], assignment.weights[layer.name], arithmetic, output, rule)
     if isinstance(operation, MatMul):
-        scales = [float(inputs[0].unit[0] * inputs[1].unit[0] / output.unit[0])]
-        return HardwareLayer(layer=layer, requantiser=_requantiser(layer, scales, output, rule), output=output)
+        engine = activation_engine(layer, inputs[0], inputs[1], assignment.engines.get(layer.name, Arithmetic()))
+        unit = operation.factor * inputs[0].unit[0] * inputs[1].unit[0] * 2.0**engine.unit_exponent
+        scales = [float(unit / output.unit[0])]
+        requantiser = _requantiser(layer, scales, output, rule)
+        return HardwareLayer(layer=layer, engine=engine, requantiser=requantiser, output=output)
     if isinstance(operation, AveragePool):
         scales = [float(inputs[0].unit[0] / (operation.window.taps * output.unit[0]))]
         return HardwareLayer(layer=layer, requantiser=_requantiser(layer, scales, output, rule), output=output)
@@ -94,43 +115,25 @@ def _lower_layer(network: Network, layer: Layer, assignment: Assignment) -> Hard
     raise ValueError(f"hardware mode does not define {layer.kind} (layer {layer.name!r})")
 
 
-def _lower_weights(
+def _lower_weights(  # noqa: PLR0917 - all that decides a layer with weights
     layer: Layer,
     source: ScaledQuantiser,
     weights: ScaledQuantiser,
+    arithmetic: Arithmetic,
     output: ScaledQuantiser,
     rule: Requantisation,
 ) -> HardwareLayer:
-    weight, bias = integer_weights(layer, source, weights)
-    scales = [float(unit * source.unit[0] / output.unit[0]) for unit in weights.unit]
+    lowered = lower_engine(layer, source, weights, arithmetic)
+    scales = [float(unit / output.unit[0]) for unit in lowered.units]
     return HardwareLayer(
         layer=layer,
-        weight=weight,
-        bias=bias,
+        weight=lowered.weight,
+        bias=lowered.bias,
+        engine=lowered.engine,
         requantiser=_requantiser(layer, scales, output, rule),
         output=output,
         second=weights,
     )
-
-
-def integer_weights(
-    layer: Layer, source: ScaledQuantiser, weights: ScaledQuantiser
-) -> tuple[NDArray[Any], tuple[int, ...] | None]:
-    """The integers of a layer's weights, and of its biases in the accumulator's unit, half to even (rule 7)."""
-    if layer.weight is None:
-        raise ValueError(f"layer {layer.name!r} has no weights")
-    integers = _as_integers(weights.integers(layer.weight))
-    if layer.bias is None:
-        return integers, None
-    units = np.broadcast_to(weights.unit * source.unit[0], layer.bias.shape)
-    return integers, tuple(round(float(value) / float(unit)) for value, unit in zip(layer.bias, units, strict=True))
-
-
-def _as_integers(values: NDArray[np.float64]) -> NDArray[Any]:
-    """int64 where it fits; Python integers for minifloats with a wider range."""
-    if values.size == 0 or np.abs(values).max() < 2.0**62:
-        return values.astype(np.int64)
-    return np.array([int(value) for value in values.ravel()], dtype=object).reshape(values.shape)
 
 
 def _lower_add(
@@ -142,18 +145,24 @@ def _lower_add(
     # Without slopes the multiplier of the sum is 1: drop it, so that one shift remains.
     shift_only = {"multipliers": (1,), "shift": 0} if base.negative_multipliers is None else {}
     base = dataclasses.replace(base, **shift_only)  # type: ignore[arg-type]
-    requantiser = dataclasses.replace(base, shift=base.shift + factors.shift)
+    shift = base.shift + factors.shift
+    requantiser = dataclasses.replace(base, shift=shift, ceiling=_ceiling(layer, output, shift))
     return HardwareLayer(layer=layer, addend_multipliers=factors.multipliers, requantiser=requantiser, output=output)
 
 
 def _requantiser(layer: Layer, scales: Sequence[float], output: ScaledQuantiser, rule: Requantisation) -> Requantiser:
-    """The requantiser for real factors ``scales`` (one, or one per output channel) and the layer's activation."""
+    """The requantiser for real factors ``scales`` (one, or one per output channel) and the layer's activation.
+
+    All channels share one shift (rule 10), so a channel with a small factor gets a multiplier of fewer bits. Measured
+    on the built-in workloads with 16 bits, the least multiplier keeps 11 or more, and 31 bits change the mean error of
+    the outputs by less than a fiftieth of itself. So the width is what the datapath says and never grows unasked.
+    """
     grid = output.grid
     low, high = grid.low, grid.high
     slopes: tuple[float, ...] = ()
     if isinstance(layer.activation, Relu):
         low = max(low, 0)
-        if layer.activation.ceiling is not None:
+        if layer.activation.ceiling is not None and output.blocks is None:
             high = min(high, int(output.integers(np.array([layer.activation.ceiling]))[0]))
     elif isinstance(layer.activation, PRelu):
         slopes = layer.activation.slopes
@@ -172,4 +181,16 @@ def _requantiser(layer: Layer, scales: Sequence[float], output: ScaledQuantiser,
         high=high,
         mantissa_bits=grid.mantissa_bits,
         rounding=rule.rounding,
+        levels=grid.levels,
+        blocks=output.blocks,
+        block_axis=output.block_axis,
+        ceiling=_ceiling(layer, output, factors.shift),
     )
+
+
+def _ceiling(layer: Layer, output: ScaledQuantiser, shift: int) -> int | None:
+    """The bound that ReLU6 sets to ``A * b`` before it is cast to blocks."""
+    activation = layer.activation
+    if output.blocks is None or not isinstance(activation, Relu) or activation.ceiling is None:
+        return None
+    return round(Fraction(activation.ceiling) / Fraction(float(output.unit[0])) * Fraction(2) ** shift)

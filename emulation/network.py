@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from emulation.function_operations import FunctionActivation, LayerNorm, Lstm, Softmax
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -70,7 +72,9 @@ class Linear:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatMul:
-    """Matrix product of two activations, ``(*, m, k) @ (*, k, n)`` with equal leading axes."""
+    """Matrix product of two activations, ``(*, m, k) @ (*, k, n)`` with equal leading axes, times a constant > 0."""
+
+    factor: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,10 +120,32 @@ class Transpose:
     order: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Select:
+    """The values at one index of an axis (batch axis not counted), which the result does not have."""
+
+    axis: int
+    index: int
+
+
 Operation: TypeAlias = (
-    Input | Convolution | Linear | MatMul | Add | Concat | MaxPool | AveragePool | Activate | Reshape | Transpose
+    Input
+    | Convolution
+    | Linear
+    | MatMul
+    | Add
+    | Concat
+    | MaxPool
+    | AveragePool
+    | Activate
+    | Softmax
+    | LayerNorm
+    | Lstm
+    | Reshape
+    | Transpose
+    | Select
 )
-MOVING_OPERATIONS = (MaxPool, Reshape, Transpose)
+MOVING_OPERATIONS = (MaxPool, Reshape, Transpose, Select)
 """Operations whose outputs are codes of their input: they keep its edge."""
 WEIGHT_OPERATIONS = (Convolution, Linear)
 ENGINE_OPERATIONS = (Convolution, Linear, MatMul)
@@ -145,7 +171,7 @@ class PRelu:
     slopes: tuple[float, ...]
 
 
-Activation: TypeAlias = Identity | Relu | PRelu
+Activation: TypeAlias = Identity | Relu | PRelu | FunctionActivation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

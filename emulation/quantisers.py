@@ -1,4 +1,4 @@
-"""Quantisers and datapaths: everything that decides the numbers of a tensor or of a layer.
+"""Quantisers: everything that decides the numbers of a tensor.
 
 A `Quantiser` is a choice (format, how to scale, how to round). Together with data it becomes a `ScaledQuantiser`, which
 holds the *unit*: the real value of one integer step, so that ``value = v * unit`` for the integer v of a code.
@@ -10,28 +10,34 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from emulation.formats import FixedPoint, Format, Specials, Subnormals, Zero
-from kernels import rounding as rounding_rules
+import numpy as np
+
+from emulation.codes import code_of, integer_of
+from emulation.formats import BlockScaled, FixedPoint, Format
+from emulation.grids import BlockGrid, Grid, block_grid_of, grid_of
+from emulation.rules import Overflow, Rounding
 from kernels.rounding import INTEGER_GRID
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
-
-class Rounding(Enum):
-    """How an exact number becomes a code; the rules are those of `kernels.rounding`."""
-
-    HALF_EVEN = rounding_rules.HALF_EVEN
-    HALF_UP = rounding_rules.HALF_UP
-    HALF_AWAY = rounding_rules.HALF_AWAY
-    FLOOR = rounding_rules.FLOOR
-
-
-class Overflow(Enum):
-    """What happens to numbers beyond the format. Hardware mode saturates (DESIGN section 6, rule 3)."""
-
-    SATURATE = "saturate"
+__all__ = [
+    "AbsoluteMaximum",
+    "BlockGrid",
+    "Granularity",
+    "Grid",
+    "MinimumError",
+    "Percentile",
+    "Quantiser",
+    "RangeRule",
+    "ScaleKind",
+    "ScaledQuantiser",
+    "Scaling",
+    "ZeroChannels",
+    "code_of",
+    "grid_of",
+    "integer_of",
+]
 
 
 class Granularity(Enum):
@@ -110,98 +116,34 @@ class Quantiser:
         zero_point = self.scaling.zero_point
         if zero_point and not isinstance(self.format, FixedPoint):
             raise ValueError(f"a zero point needs an integer format, got zero_point {zero_point} with {self.format}")
-        if not self.format.smallest_integer <= zero_point <= self.format.largest_integer:
+        if zero_point and not self.format.smallest_integer <= zero_point <= self.format.largest_integer:
             raise ValueError(
                 f"zero_point {zero_point} is no code of {self.format}: it must lie in "
                 f"[{self.format.smallest_integer}, {self.format.largest_integer}]"
             )
         grid_of(self.format)  # raises for formats whose cast is not defined
-
-
-class Product(Enum):
-    """How two operands are multiplied."""
-
-    EXACT = "exact"
-
-
-class Accumulation(Enum):
-    """How products are summed."""
-
-    EXACT = "exact"
-    """A wide integer that never rounds or overflows; the order of the products does not matter."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Requantisation:
-    """How accumulators become codes: ``round(A * b * 2**-c)`` with b below ``2**multiplier_bits``."""
-
-    multiplier_bits: int = 16
-    rounding: Rounding = Rounding.HALF_EVEN
-
-    def __post_init__(self) -> None:
-        if not 2 <= self.multiplier_bits <= 31:
-            raise ValueError(f"multiplier_bits must be 2 to 31, got {self.multiplier_bits}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Datapath:
-    """All that decides the numbers of one engine: its operands, product, accumulator and requantisation.
-
-    ``second`` is the weight, or the right-hand activation of a product of two activations.
-    """
-
-    activation: Quantiser
-    second: Quantiser
-    product: Product = Product.EXACT
-    accumulation: Accumulation = Accumulation.EXACT
-    requantisation: Requantisation = field(default_factory=Requantisation)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grid:
-    """The integers v that the codes of a format mean, as the casts of `kernels` take them."""
-
-    low: int
-    high: int
-    mantissa_bits: int
-
-
-def grid_of(number_format: Format, zero_point: int = 0) -> Grid:
-    """The grid of a format, zero point already taken off.
-
-    Raises:
-        ValueError: for minifloats whose subnormals or zero no cast is defined for yet.
-
-    >>> from emulation.catalogue import parse
-    >>> grid_of(parse("e2m1"))
-    Grid(low=-12, high=12, mantissa_bits=1)
-    """
-    if isinstance(number_format, FixedPoint):
-        return Grid(
-            low=number_format.smallest_integer - zero_point,
-            high=number_format.largest_integer - zero_point,
-            mantissa_bits=INTEGER_GRID,
-        )
-    if number_format.subnormals is not Subnormals.GRADUAL or number_format.zero is not Zero.PRESENT:
-        raise ValueError(
-            f"no cast to {number_format} is defined: only minifloats with gradual underflow and a zero can be used here"
-        )
-    return Grid(
-        low=number_format.smallest_integer,
-        high=number_format.largest_integer,
-        mantissa_bits=number_format.mantissa_bits,
-    )
+        if isinstance(self.format, BlockScaled):
+            block_grid_of(self.format)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ScaledQuantiser:
     """A quantiser whose scale is known.
 
-    ``unit`` has shape ``(1,)``, or ``(channels,)`` for per-channel weights: the real value of one integer step.
+    Attributes:
+        quantiser: the choice it was made from.
+        unit: the real value of one integer step, shape ``(1,)``, or ``(channels,)`` for per-channel weights. In a block
+            format it is the step of an element whose scale is 1; in NVFP4 it holds the static scale of the tensor.
+        tables: for learned levels, the integer each code means, shape ``(1, codes)`` or ``(channels, codes)``.
+        block_axis: the axis, batch or output channels being axis 0, along which blocks run.
+        reach: the largest magnitude that calibration saw; the static unit of a block accumulator rests on it.
     """
 
     quantiser: Quantiser
     unit: NDArray[np.float64]
+    tables: NDArray[np.int64] | None = None
+    block_axis: int = 1
+    reach: float | None = None
 
     @property
     def format(self) -> Format:
@@ -215,76 +157,60 @@ class ScaledQuantiser:
 
     @property
     def grid(self) -> Grid:
-        """The integers its codes mean."""
+        """The integers its codes mean; of learned levels, their range."""
+        if self.tables is not None:
+            return Grid(low=int(self.tables.min()), high=int(self.tables.max()), mantissa_bits=INTEGER_GRID)
         return grid_of(self.format, self.zero_point)
+
+    @property
+    def blocks(self) -> BlockGrid | None:
+        """The grids of its blocks, None if it has none."""
+        number_format = self.format
+        if isinstance(number_format, BlockScaled) and number_format.block_size > 0:
+            return block_grid_of(number_format)
+        return None
+
+    @property
+    def largest_value(self) -> float:
+        """A bound of the magnitudes it makes: proven by its grid, or for blocks the one calibration saw.
+
+        Raises:
+            ValueError: for blocks whose reach is not known.
+        """
+        if self.blocks is None:
+            return float(self.grid.largest * self.unit.max())
+        if self.reach is None:
+            raise ValueError(f"an edge in {self.format} needs the reach that calibration saw: its scales have no bound")
+        return self.reach
 
     def integers(self, values: NDArray[Any]) -> NDArray[Any]:
         """Cast values to the integers v their codes mean.
 
         Returns:
             float64 with exact integers, which every minifloat and every integer up to 53 bits allows.
+
+        Raises:
+            ValueError: for a block format, whose blocks `emulation.block_tensors.cast_blocks` makes.
         """
+        from emulation.level_casts import cast_to_levels
         from kernels.casts import cast_to_grid  # compiled: loaded when first needed
 
+        if self.blocks is not None:
+            raise ValueError(f"{self.format} has blocks: integers alone do not tell its values")
+        if self.tables is not None:
+            rows = self.tables if self.unit.size == len(self.tables) else np.tile(self.tables, (self.unit.size, 1))
+            return cast_to_levels(values, self.unit, [np.unique(row) for row in rows])
         grid = self.grid
+        if grid.levels is not None:
+            return cast_to_levels(values, self.unit, [np.array(grid.levels, dtype=np.float64)])
         return cast_to_grid(values, self.unit, low=grid.low, high=grid.high, mantissa_bits=grid.mantissa_bits)
 
     def cast(self, values: NDArray[Any]) -> NDArray[np.float64]:
         """Values after quantisation: ``integers(values) * unit`` (per-channel units run along axis 0)."""
+        if self.blocks is not None:
+            from emulation.block_tensors import cast_blocks
+
+            return cast_blocks(values, self).values()
         shape = (-1,) + (1,) * (values.ndim - 1) if self.unit.size > 1 else ()
         result: NDArray[np.float64] = self.integers(values) * self.unit.reshape(shape)
         return result
-
-
-def code_of(integer: int, number_format: Format, zero_point: int = 0) -> int:
-    """The stored code (bits as a non-negative integer) that means the integer v.
-
-    Raises:
-        ValueError: if no code of the format means it.
-
-    >>> from emulation.catalogue import parse
-    >>> code_of(-3, parse("int4")), code_of(12, parse("e2m1")), code_of(-1, parse("e2m1"))
-    (13, 7, 9)
-    """
-    if isinstance(number_format, FixedPoint):
-        code = integer + zero_point
-        if not number_format.smallest_integer <= code <= number_format.largest_integer:
-            raise ValueError(f"{integer} has no code in {number_format} with zero point {zero_point}")
-        return code & ((1 << number_format.width) - 1)
-    magnitude, mantissa_bits = abs(integer), number_format.mantissa_bits
-    binade = max(magnitude.bit_length() - 1 - mantissa_bits, 0)
-    exponent = 0 if magnitude < (1 << mantissa_bits) else binade + 1
-    if number_format.subnormals is Subnormals.KEEP_EXPONENT:
-        exponent = binade
-    code = (exponent << mantissa_bits) | ((magnitude >> binade) & ((1 << mantissa_bits) - 1))
-    negative = integer < 0
-    is_finite = code <= number_format.largest_magnitude_code and number_format.magnitude_integer(code) == magnitude
-    if not is_finite or (negative and number_format.smallest_integer == 0):
-        raise ValueError(f"{integer} has no code in {number_format}")
-    return code | (negative << (number_format.width - 1))
-
-
-def integer_of(code: int, number_format: Format, zero_point: int = 0) -> int:
-    """The integer v that a code means: the inverse of `code_of` (a minus zero, where there is one, means 0).
-
-    Raises:
-        ValueError: if the code is none of the format's, or means infinity or NaN.
-
-    >>> from emulation.catalogue import parse
-    >>> [integer_of(code, parse("int4")) for code in (13, 7, 8)], integer_of(0b1001, parse("e2m1"))
-    ([-3, 7, -8], -1)
-    """
-    if not 0 <= code < 1 << number_format.width:
-        raise ValueError(f"code {code} of {number_format} must lie in [0, {(1 << number_format.width) - 1}]")
-    if isinstance(number_format, FixedPoint):
-        signed = number_format.smallest_integer < 0 and code >> (number_format.width - 1)
-        return code - (signed << number_format.width) - zero_point
-    magnitude_bits = number_format.exponent_bits + number_format.mantissa_bits
-    negative = code >> magnitude_bits
-    magnitude_code = code & ((1 << magnitude_bits) - 1)
-    minus_zero_is_nan = number_format.specials in (Specials.FNUZ, Specials.P3109)
-    is_nan = negative and magnitude_code == 0 and minus_zero_is_nan
-    if is_nan or magnitude_code > number_format.largest_magnitude_code:
-        raise ValueError(f"code {code:#x} of {number_format} is not a finite number")
-    magnitude = number_format.magnitude_integer(magnitude_code)
-    return -magnitude if negative else magnitude

@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import itertools
 import math
+from fractions import Fraction
 from operator import mul
 from typing import TYPE_CHECKING
 
+from emulation.engine_reference import engine_sums
+from emulation.function_reference import function_sums, table_codes
+from emulation.function_rules import TableRule
 from emulation.network import (
     Activate,
     Add,
@@ -25,10 +29,12 @@ from emulation.network import (
     MaxPool,
     Network,
     Reshape,
+    Select,
     Transpose,
     Window,
 )
-from emulation.quantisers import ScaledQuantiser, code_of, integer_of
+from emulation.reference_codes import Codes, Integers, block_integers, decode, encode, nearest_level, plain
+from emulation.windows import window_taps
 from kernels.casts import cast_scalar
 from kernels.requantise import requantise_scalar
 
@@ -36,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from emulation.hardware import HardwareLayer, HardwareNetwork, Requantiser
+    from emulation.quantisers import ScaledQuantiser
 
 
 def execute_reference(hardware: HardwareNetwork, sample: Sequence[float]) -> list[int]:
@@ -45,33 +52,66 @@ def execute_reference(hardware: HardwareNetwork, sample: Sequence[float]) -> lis
         The integers of the output edge, flat; the same as `emulation.execution.execute` gives for that sample.
     """
     network = hardware.network
-    codes: dict[str, list[int]] = {}
+    codes: dict[str, Codes] = {}
     for hardware_layer in hardware.layers:
         layer = hardware_layer.layer
         if isinstance(layer.operation, Input):
-            integers = _cast_sample(hardware.input, sample)
+            integers = _cast_sample(hardware.input, sample, layer.shape)
         else:
             sources = [
-                _decode(codes[name], hardware.edges[edge])
+                decode(codes[name], hardware.edges[edge])
                 for name, edge in zip(layer.inputs, network.input_edges(layer), strict=True)
             ]
-            integers = _execute_layer(network, hardware_layer, sources)
-        codes[layer.name] = [
-            code_of(integer, hardware_layer.output.format, hardware_layer.output.zero_point) for integer in integers
-        ]
-    return _decode(codes[network.output], hardware.edges[network.edge_of(network.output)])
+            integers = _execute(hardware, hardware_layer, sources)
+        codes[layer.name] = encode(integers, hardware_layer.output)
+    return plain(decode(codes[network.output], hardware.edges[network.edge_of(network.output)]))
 
 
-def _cast_sample(quantiser: ScaledQuantiser, sample: Sequence[float]) -> list[int]:
+def _cast_sample(quantiser: ScaledQuantiser, sample: Sequence[float], shape: tuple[int, ...]) -> Integers:
     grid, unit = quantiser.grid, float(quantiser.unit[0])
+    if quantiser.blocks is not None:
+        numbers = [Fraction(float(value) / unit) for value in sample]
+        return block_integers(numbers, quantiser.blocks, shape=shape, axis=quantiser.block_axis)
+    if grid.levels is not None:
+        quotients = (min(max(float(value) / unit, grid.low), grid.high) for value in sample)
+        return [nearest_level(Fraction(quotient), grid.levels) for quotient in quotients]
     return [
         cast_scalar(float(value), unit, low=grid.low, high=grid.high, mantissa_bits=grid.mantissa_bits)
         for value in sample
     ]
 
 
-def _decode(codes: Sequence[int], quantiser: ScaledQuantiser) -> list[int]:
-    return [integer_of(code, quantiser.format, quantiser.zero_point) for code in codes]
+def _execute(hardware: HardwareNetwork, hardware_layer: HardwareLayer, sources: Sequence[Integers]) -> Integers:
+    network = hardware.network
+    engine, requantiser = hardware_layer.engine, hardware_layer.requantiser
+    if isinstance(hardware_layer.function, TableRule):
+        edge = network.input_edges(hardware_layer.layer)[0]
+        return table_codes(hardware_layer.function, plain(sources[0]), hardware.edges[edge])
+    if hardware_layer.function is not None:
+        sums = function_sums(hardware_layer, hardware_layer.function, plain(sources[0]))
+    elif engine is not None and not engine.is_plain:
+        sums = engine_sums(hardware, hardware_layer, engine, sources)
+    elif requantiser is not None and requantiser.blocks is not None:
+        sums = _accumulate(network, hardware_layer, [plain(source) for source in sources])
+    else:
+        return _execute_layer(network, hardware_layer, [plain(source) for source in sources])
+    return _requantise_all(requantiser, sums, hardware_layer)
+
+
+def _requantise_all(requantiser: Requantiser | None, sums: list[int], hardware_layer: HardwareLayer) -> Integers:
+    layer = hardware_layer.layer
+    if requantiser is None:
+        raise ValueError(f"layer {layer.name!r} ({layer.kind}) has no requantiser")
+    channels = (_channel_of(layer, index) for index in range(len(sums)))
+    if requantiser.blocks is None:
+        return [_requantise(requantiser, value, channel) for value, channel in zip(sums, channels, strict=True)]
+    products = (_product(requantiser, value, channel) for value, channel in zip(sums, channels, strict=True))
+    if requantiser.low == 0:
+        products = (max(product, 0) for product in products)
+    if requantiser.ceiling is not None:
+        products = (min(product, requantiser.ceiling) for product in products)
+    numbers = [product / Fraction(2) ** requantiser.shift for product in products]
+    return block_integers(numbers, requantiser.blocks, shape=layer.shape, axis=requantiser.block_axis)
 
 
 def _execute_layer(network: Network, hardware_layer: HardwareLayer, sources: Sequence[list[int]]) -> list[int]:
@@ -81,6 +121,8 @@ def _execute_layer(network: Network, hardware_layer: HardwareLayer, sources: Seq
             return sources[0]
         case Transpose(order=order):
             return _transpose(sources[0], network.by_name[layer.inputs[0]].shape, order)
+        case Select(axis=axis, index=index):
+            return _select(sources[0], network.by_name[layer.inputs[0]].shape, axis, index)
         case MaxPool(window=window):
             taps = _pooling_taps(network, layer, window)
             return [max(sources[0][index] for index in tap if index is not None) for tap in taps]
@@ -99,13 +141,24 @@ def _channel_of(layer: Layer, index: int) -> int:
     return index // math.prod(layer.shape[1:])
 
 
-def _requantise(requantiser: Requantiser, accumulator: int, channel: int) -> int:
+def _multiplier(requantiser: Requantiser, accumulator: int, channel: int) -> int:
     multipliers = requantiser.multipliers
     if accumulator < 0 and requantiser.negative_multipliers is not None:
         multipliers = requantiser.negative_multipliers
+    return multipliers[channel % len(multipliers)]
+
+
+def _product(requantiser: Requantiser, accumulator: int, channel: int) -> int:
+    return accumulator * _multiplier(requantiser, accumulator, channel)
+
+
+def _requantise(requantiser: Requantiser, accumulator: int, channel: int) -> int:
+    if requantiser.levels is not None:
+        number = _product(requantiser, accumulator, channel) / Fraction(2) ** requantiser.shift
+        return min(max(nearest_level(number, requantiser.levels), requantiser.low), requantiser.high)
     return requantise_scalar(
         accumulator,
-        multipliers[channel % len(multipliers)],
+        _multiplier(requantiser, accumulator, channel),
         shift=requantiser.shift,
         low=requantiser.low,
         high=requantiser.high,
@@ -134,24 +187,9 @@ def _accumulate(network: Network, hardware_layer: HardwareLayer, sources: Sequen
     raise ValueError(f"hardware mode does not define {layer.kind} (layer {layer.name!r})")
 
 
-def _window_taps(window: Window, space: tuple[int, ...]) -> Iterator[list[int | None]]:
-    """For each position in order, the flat index in ``space`` under each tap in order, None in the padding."""
-    for position in itertools.product(*(range(size) for size in window.output_space(space))):
-        indices: list[int | None] = []
-        for tap in itertools.product(*(range(size) for size in window.kernel)):
-            index: int | None = 0
-            for axis, size in enumerate(space):
-                place = (
-                    position[axis] * window.stride[axis] - window.padding[axis][0] + tap[axis] * window.dilation[axis]
-                )
-                index = index * size + place if index is not None and 0 <= place < size else None
-            indices.append(index)
-        yield indices
-
-
 def _pooling_taps(network: Network, layer: Layer, window: Window) -> Iterator[list[int | None]]:
     channels, *space = network.by_name[layer.inputs[0]].shape
-    taps = list(_window_taps(window, tuple(space)))
+    taps = list(window_taps(window, tuple(space)))
     area = math.prod(space)
     for channel in range(channels):
         for tap in taps:
@@ -172,7 +210,7 @@ def _convolve(network: Network, hardware_layer: HardwareLayer, source: list[int]
         raise TypeError(f"layer {layer.name!r} is no convolution")
     channels, *space = network.by_name[layer.inputs[0]].shape
     area, per_group = math.prod(space), channels // operation.groups
-    taps = list(_window_taps(operation.window, tuple(space)))
+    taps = list(window_taps(operation.window, tuple(space)))
     gathered = []  # per group and position: the values under the window, input channel by input channel
     for group in range(operation.groups):
         bases = [(group * per_group + channel) * area for channel in range(per_group)]
@@ -218,6 +256,12 @@ def _transpose(source: list[int], shape: tuple[int, ...], order: tuple[int, ...]
         source[sum(place * strides[axis] for place, axis in zip(places, order, strict=True))]
         for places in itertools.product(*(range(shape[axis]) for axis in order))
     ]
+
+
+def _select(source: list[int], shape: tuple[int, ...], axis: int, index: int) -> list[int]:
+    inner = math.prod(shape[axis + 1 :])
+    blocks = range(index * inner, len(source), shape[axis] * inner)
+    return [value for start in blocks for value in source[start : start + inner]]
 
 
 def _concat(network: Network, hardware_layer: HardwareLayer, sources: Sequence[list[int]]) -> list[int]:

@@ -6,17 +6,19 @@ depends on it is recomputed. Losses are measured against the float network on th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import torch
 
+from emulation.block_tensors import cast_blocks
+from emulation.datapaths import Arithmetic
+from emulation.engines import lower_engine
 from emulation.execution import accumulate
 from emulation.float_execution import Tensors, apply_activation, rerun, run_float, run_layer
 from emulation.hardware import HardwareLayer
 from emulation.losses import Losses, yardstick
-from emulation.lowering import integer_weights
 from emulation.network import Convolution, Layer
 
 if TYPE_CHECKING:
@@ -36,11 +38,15 @@ class EdgeProbe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineProbe:
-    """Emulate one engine with weights: its input in ``activation``, its weights in ``weight`` (None: float weights)."""
+    """Emulate one engine with weights: its input in ``activation``, its weights in ``weight`` (None: float weights).
+
+    ``arithmetic`` says how it multiplies and sums; with float weights it has no meaning.
+    """
 
     layer: str
     activation: Format
     weight: Format | None
+    arithmetic: Arithmetic = field(default_factory=Arithmetic)
 
 
 Probe: TypeAlias = EdgeProbe | EngineProbe
@@ -81,11 +87,19 @@ class SensitivityBench:
         if probe.weight is None:
             return run_layer(layer, [torch.from_numpy(source.cast(values).astype(np.float32))])
         weights = self.calibrated.weights(layer.name, probe.weight)
-        integers, bias = integer_weights(layer, source, weights)
-        engine = HardwareLayer(layer=layer, weight=integers, bias=bias, output=source, second=weights)
-        sums = accumulate(engine, [source.integers(values)]).astype(np.float64)
+        lowered = lower_engine(layer, source, weights, probe.arithmetic)
+        engine = HardwareLayer(
+            layer=layer,
+            weight=lowered.weight,
+            bias=lowered.bias,
+            engine=lowered.engine,
+            output=source,
+            second=weights,
+        )
+        inputs = source.integers(values) if source.blocks is None else cast_blocks(values, source)
+        sums = accumulate(engine, [inputs]).astype(np.float64)
         channel_axis = 1 if isinstance(layer.operation, Convolution) else -1
         shape = [1] * sums.ndim
         shape[channel_axis] = -1
-        real = sums * (weights.unit * source.unit[0]).reshape(shape)
+        real = sums * lowered.units.reshape(shape)
         return apply_activation(layer.activation, torch.from_numpy(real.astype(np.float32)), channel_axis=channel_axis)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,8 @@ class Reading:
     layers: dict[str, Layer] = field(default_factory=dict)
     layer_of: dict[torch.fx.Node, str] = field(default_factory=dict)
     constant_of: dict[torch.fx.Node, NDArray[np.float64]] = field(default_factory=dict)
+    final_state_of: dict[torch.fx.Node, str] = field(default_factory=dict)
+    """Nodes that stand for the last state h of a recurrent layer, shape ``(1, batch, hidden)``."""
 
     def constant(self, argument: object) -> NDArray[np.float64] | None:
         """The values of a parameter argument, None if it is absent."""
@@ -78,8 +81,18 @@ class Reading:
         self.layer_of[node] = name
 
 
+def is_only_reader(reading: Reading, node: torch.fx.Node, source: Layer) -> bool:
+    """Whether nothing but ``node`` sees what ``source`` computes, so that ``node`` can become part of it."""
+    # Dropout and its like stand for the same layer, so the readers of all of them count.
+    standing = {other for other, name in reading.layer_of.items() if name == source.name}
+    readers = {user for other in standing for user in other.users} - standing
+    return readers == {node} and isinstance(source.activation, Identity)
+
+
 def operation_name(node: torch.fx.Node) -> str:
-    """The operation without namespace, overload or in-place mark: ``conv2d``, ``add``."""
+    """The operation without namespace, overload or in-place mark: ``conv2d``, ``add``, ``getitem``."""
+    if node.target is operator.getitem:
+        return "getitem"
     packet = getattr(node.target, "overloadpacket", node.target)
     return str(packet).removeprefix("aten.").rstrip("_")
 

@@ -16,8 +16,6 @@ from emulation.network import (
     AveragePool,
     Concat,
     Convolution,
-    Identity,
-    Layer,
     Linear,
     MatMul,
     MaxPool,
@@ -28,7 +26,8 @@ from emulation.network import (
     Transpose,
     Window,
 )
-from emulation.torch_graph import Reading, arguments_of, operation_name, per_axis, shape_of, where
+from emulation.torch_functions import FUNCTION_READERS
+from emulation.torch_graph import Reading, arguments_of, is_only_reader, operation_name, per_axis, shape_of, where
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,7 +100,7 @@ def _batch_norm(reading: Reading, node: torch.fx.Node) -> None:
     foldable = isinstance(source.operation, Convolution) or (
         isinstance(source.operation, Linear) and len(source.shape) == 1
     )
-    if foldable and source.weight is not None and _is_only_reader(reading, node, source):
+    if foldable and source.weight is not None and is_only_reader(reading, node, source):
         weight = source.weight * scale.reshape(-1, *([1] * (source.weight.ndim - 1)))
         bias = shift if source.bias is None else source.bias * scale + shift
         reading.replace(node, source.name, weight=weight, bias=bias)
@@ -122,21 +121,13 @@ def _batch_norm(reading: Reading, node: torch.fx.Node) -> None:
     )
 
 
-def _is_only_reader(reading: Reading, node: torch.fx.Node, source: Layer) -> bool:
-    """Whether nothing but ``node`` sees what ``source`` computes, so that ``node`` can become part of it."""
-    # Dropout and its like stand for the same layer, so the readers of all of them count.
-    standing = {other for other, name in reading.layer_of.items() if name == source.name}
-    readers = {user for other in standing for user in other.users} - standing
-    return readers == {node} and isinstance(source.activation, Identity)
-
-
 def _activate(reading: Reading, node: torch.fx.Node, activation: Activation) -> None:
     source = reading.producer(node.args[0], node)
     # Slopes belong to axis 0 of a sample; a matrix product has its channels on the last axis.
     other_axis = isinstance(source.operation, Linear | MatMul) and len(source.shape) > 1
     many_slopes = isinstance(activation, PRelu) and len(activation.slopes) > 1
     fusable = isinstance(source.operation, _FUSABLE) and not (other_axis and many_slopes)
-    if fusable and _is_only_reader(reading, node, source):
+    if fusable and is_only_reader(reading, node, source):
         reading.replace(node, source.name, activation=activation)
         return
     reading.add(node, Activate(), (source,), fallback="activation", shape=source.shape, activation=activation)
@@ -191,7 +182,7 @@ def _fold_bias(reading: Reading, node: torch.fx.Node, values: NDArray[np.float64
     sizes = values.shape[-len(source.shape) :]
     along = sizes[:1] if isinstance(source.operation, Convolution) else sizes[-1:]
     has_outputs = isinstance(source.operation, Convolution | Linear) and along == (source.outputs,)
-    if not has_outputs or values.size != source.outputs or not _is_only_reader(reading, node, source):
+    if not has_outputs or values.size != source.outputs or not is_only_reader(reading, node, source):
         raise NetworkError(
             f"add in {where(node)} adds a constant of shape {values.shape} to the output of {source.name!r}, shape "
             f"{source.shape}: only one value per output of a linear layer or convolution can be read (a bias)"
@@ -327,6 +318,7 @@ _READERS: dict[str, Callable[[Reading, torch.fx.Node], None]] = {
     "prelu": _prelu,
     "relu": _relu,
     "relu6": _relu6,
+    **FUNCTION_READERS,
 }
 READABLE_OPERATIONS = tuple(sorted(_READERS))
 """Names of the torch operations that can be read."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from emulation.datapaths import Requantisation
 from emulation.lowering import Assignment, lower
 from emulation.network import (
     Activate,
@@ -28,11 +29,12 @@ from emulation.network import (
     Transpose,
     Window,
 )
-from emulation.quantisers import Quantiser, Requantisation, ScaledQuantiser, Scaling
+from emulation.quantisers import Quantiser, ScaledQuantiser, Scaling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from emulation.datapaths import Arithmetic
     from emulation.formats import Format
     from emulation.hardware import HardwareNetwork
 
@@ -124,10 +126,10 @@ class Graph:
         return self._add(Transpose(order=order), (source,), shape)
 
 
-def scaled(number_format: Format, unit: float | list[float], zero_point: int = 0) -> ScaledQuantiser:
-    """A quantiser with a given unit, or one per channel."""
+def scaled(number_format: Format, unit: float | list[float], zero_point: int = 0, **fields: Any) -> ScaledQuantiser:
+    """A quantiser with a given unit, or one per channel; further fields as `ScaledQuantiser` has them."""
     quantiser = Quantiser(format=number_format, scaling=Scaling(zero_point=zero_point))
-    return ScaledQuantiser(quantiser=quantiser, unit=np.atleast_1d(np.array(unit, dtype=np.float64)))
+    return ScaledQuantiser(quantiser=quantiser, unit=np.atleast_1d(np.array(unit, dtype=np.float64)), **fields)
 
 
 class Hardware:
@@ -142,9 +144,10 @@ class Hardware:
         edges: Mapping[str, ScaledQuantiser],
         weights: Mapping[str, ScaledQuantiser],
         requantisation: Requantisation | None = None,
+        engines: Mapping[str, Arithmetic] | None = None,
     ) -> HardwareNetwork:
         rule = requantisation or Requantisation()
-        return lower(network, Assignment(edges=edges, weights=weights, requantisation=rule))
+        return lower(network, Assignment(edges=edges, weights=weights, engines=engines or {}, requantisation=rule))
 
 
 @pytest.fixture(scope="session")

@@ -14,10 +14,10 @@ from gfloat import FormatInfo, RoundMode, decode_float, round_ndarray
 from gfloat.types import Domain
 
 from emulation.catalogue import CATALOGUE, parse
+from emulation.datapaths import Requantisation
 from emulation.formats import FixedPoint, Format, MiniFloat, Sign, Specials, Subnormals, Zero
 from emulation.quantisers import (
     Quantiser,
-    Requantisation,
     Rounding,
     ScaledQuantiser,
     code_of,
@@ -188,6 +188,10 @@ QUANTISATION = {
     Rounding.HALF_UP: QuantizationMode.TIES_POS,  # AP_RND
     Rounding.HALF_AWAY: QuantizationMode.TIES_AWAY,  # AP_RND_INF
     Rounding.FLOOR: QuantizationMode.TO_NEG,  # AP_TRN
+    Rounding.CEILING: QuantizationMode.TO_POS,
+    Rounding.TOWARD_ZERO: QuantizationMode.TO_ZERO,  # AP_TRN_ZERO
+    Rounding.HALF_DOWN: QuantizationMode.TIES_NEG,  # AP_RND_MIN_INF
+    Rounding.HALF_TOWARD_ZERO: QuantizationMode.TIES_ZERO,  # AP_RND_ZERO
 }
 
 

@@ -16,13 +16,18 @@ import numpy as np
 import pytest
 
 from emulation.catalogue import parse
+from emulation.compatibility import edge_can_have, engine_can_use
+from emulation.datapaths import Requantisation, parse_arithmetic
 from emulation.execution import execute
+from emulation.formats import BinaryCoded, LearnedCodebook, MiniFloat
+from emulation.grids import is_blocked
 from emulation.hardware import SEMANTICS
 from emulation.network import PRelu, Relu
-from emulation.quantisers import Requantisation, Rounding
 from emulation.reference import execute_reference
+from emulation.rules import Rounding
 
 if TYPE_CHECKING:
+    from emulation.formats import Format
     from emulation.hardware import HardwareNetwork
 
 GOLDEN = Path(__file__).with_name("golden_outputs.json")
@@ -76,6 +81,68 @@ def sequence_design(build: Any, weights: str, activations: str) -> HardwareNetwo
     return build.lower(network, edges, {name: build.scaled(parse(weights), 0.25) for name in (keys, values)})
 
 
+def unit_of(number_format: Format, step: float) -> float:
+    """A unit that suits the values of `steps`: blocks are absolute, minifloats count from their least number."""
+    if is_blocked(number_format):
+        return 2.0**number_format.unit_exponent
+    return step * (2.0**number_format.unit_exponent if isinstance(number_format, MiniFloat) else 1.0)
+
+
+def family_design(build: Any, weights: str, activations: str, arithmetic: str) -> HardwareNetwork:
+    """Two convolutions and a linear layer; blocks, levels, L-Mul and narrow accumulators where they can be."""
+    graph = build.Graph((5, 4, 4))
+    pad = ((1, 1), (0, 1))
+    first = graph.convolve("input", steps(7, 5, 3, 2), steps(7), activation=Relu(ceiling=40.0), padding=pad)
+    second = graph.convolve(first, steps(6, 7, 2, 2), steps(6), activation=PRelu(slopes=(0.25,)), stride=(2, 2))
+    flat = graph.reshape(second, (int(np.prod(graph.shapes[second])),))
+    hidden = graph.linear(flat, steps(9, graph.layers[-1].shape[0]), steps(9), Relu())
+    last = graph.linear(hidden, steps(4, 9))
+    network = graph.network()
+    chosen = {
+        edge: parse(activations) if edge_can_have(network, edge, parse(activations)) else parse("int10")
+        for edge in network.edges
+    }
+    levels = dict.fromkeys(network.edges, 4.0) | {"input": 0.25}
+    edges = {
+        edge: build.scaled(one, unit_of(one, levels[edge]), reach=64 * levels[edge]) for edge, one in chosen.items()
+    }
+    edges[last] = build.scaled(parse("int16"), 1.0)
+    one = parse(weights)
+    table = np.array([[-9, -7, -3, -1, 1, 3, 7, 9]])
+    scaled = {
+        layer.name: build.scaled(
+            one,
+            unit_of(one, 0.5),
+            tables=table if isinstance(one, LearnedCodebook | BinaryCoded) else None,
+        )
+        for layer in network.engines
+    }
+    wanted = parse_arithmetic(arithmetic)
+    engines = {
+        layer.name: wanted
+        for layer in network.engines
+        if engine_can_use(layer, chosen[network.input_edges(layer)[0]], one, wanted)
+    }
+    return build.lower(network, edges, scaled, engines=engines)
+
+
+FAMILIES = (
+    *(
+        ("fixed<8,3>", "pot5", "exact / exact"),
+        ("2hot5", "int8", "exact / exact"),
+        ("apot2x2", "3hot4", "exact / exact"),
+    ),
+    *(("nf4", "fp4", "exact / exact"), ("codebook3", "uint8", "exact / exact"), ("bcq3", "int6", "exact / exact")),
+    *(("bfp5/3", "bfp8/3", "exact / exact"), ("mxfp4/4", "mx-e4m3fn/4", "exact / exact")),
+    *(("mxint8/2", "int8", "exact / exact"), ("int5", "mx-e3m2/4", "exact / exact")),
+    *(("nvfp4/4", "nvfp4/4", "exact / exact"), ("dfp6", "dfp8", "exact / exact")),
+    *(("e4m3fn", "e3m2", "l-mul-formula / exact"), ("e2m3", "bf16", "l-mul-field / exact")),
+    *(("int6", "int7", "exact / int16 wrap chunk 3"), ("int8", "uint8", "exact / int15 chunk 2")),
+    *(("fixed<8,2>", "fixed<8,5>", "exact / fixed<18,13> floor chunk 4"), ("e4m3fn", "e5m2", "exact / e5m10")),
+    *(("e2m1", "int6", "exact / e6m5 chunk 2 pairwise"), ("e3m2", "e4m3fn", "l-mul-field / e8m7 chunk 4")),
+)
+
+
 def designs(build: Any) -> dict[str, HardwareNetwork]:
     image = {
         f"image {weights} {'/'.join(activations)} {rounding.name}": image_design(build, weights, activations, rounding)
@@ -90,7 +157,11 @@ def designs(build: Any) -> dict[str, HardwareNetwork]:
         f"sequence {weights} {activations}": sequence_design(build, weights, activations)
         for weights, activations in (("int3", "int8"), ("e3m2", "e5m2"), ("int16", "e7m0"))
     }
-    return image | sequence
+    families = {
+        f"{weights} x {activations}: {arithmetic}": family_design(build, weights, activations, arithmetic)
+        for weights, activations, arithmetic in FAMILIES
+    }
+    return image | sequence | families
 
 
 @pytest.fixture(scope="module")

@@ -3,148 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
 
 from emulation.catalogue import parse
+from emulation.datapaths import Requantisation
 from emulation.execution import BATCH, execute, execute_codes, trace
 from emulation.float_execution import run_float
-from emulation.formats import FixedPoint
 from emulation.hardware import dyadic
-from emulation.network import Activation, Identity, PRelu, Relu
-from emulation.quantisers import Requantisation, Rounding
 from emulation.reference import execute_reference
-
-if TYPE_CHECKING:
-    from emulation.hardware import HardwareNetwork
-    from emulation.network import Network
+from emulation.rules import Rounding
+from tests.emulation.random_designs import FORMATS, Designer, draw
 
 SEEDS = range(120)
-FORMATS = (
-    *(f"int{width}" for width in (2, 3, 4, 6, 8, 12, 16)),
-    *(f"uint{width}" for width in (2, 4, 7, 8, 16)),
-    *("e2m1", "e2m3", "e3m2", "e4m3fn", "e5m2", "e4m3fnuz", "e6m1", "e7m0"),
-)
-"""Formats that a random edge or weight tensor may get; the last two make accumulators beyond 64 bits."""
-
-
-class Designer:
-    """Draws one network and one choice of formats for it."""
-
-    def __init__(self, build: Any, seed: int) -> None:
-        self.build, self.random = build, np.random.default_rng(seed)
-        axes = 1 + seed % 2
-        self.graph = build.Graph((int(self.random.integers(1, 3)) * 2, *self.random.integers(4, 7, axes).tolist()))
-
-    def pick(self, items: Any) -> Any:
-        return items[int(self.random.integers(len(items)))]
-
-    def activation(self, channels: int) -> Activation:
-        kind = self.pick(("none", "relu", "relu6", "slope", "slopes"))
-        if kind == "none":
-            return Identity()
-        if kind.startswith("relu"):
-            return Relu(ceiling=None if kind == "relu" else float(self.random.uniform(0.2, 6)))
-        slopes = self.random.uniform(-0.3, 0.9, channels if kind == "slopes" else 1)
-        return PRelu(slopes=tuple(slopes.tolist()))
-
-    def values(self, *shape: int) -> np.ndarray:
-        return self.random.normal(size=shape) / np.sqrt(max(np.prod(shape[1:]), 1))
-
-    def bias(self, outputs: int) -> np.ndarray | None:
-        return self.pick((None, self.random.normal(size=outputs) * 0.3))
-
-    def sides(self, axes: int) -> tuple[tuple[int, int], ...]:
-        return tuple((int(a), int(b)) for a, b in self.random.integers(0, 2, (axes, 2)))
-
-    def convolve(self, source: str) -> str:
-        channels, *space = self.graph.shapes[source]
-        groups = self.pick([g for g in (1, 1, 2, channels) if channels % g == 0])
-        outputs = groups * int(self.random.integers(1, 4))
-        kernel = tuple(int(min(size, self.random.integers(1, 4))) for size in space)
-        return self.graph.convolve(
-            source,
-            self.values(outputs, channels // groups, *kernel),
-            self.bias(outputs),
-            activation=self.activation(outputs),
-            groups=groups,
-            padding=self.sides(len(space)),
-            stride=tuple(self.random.integers(1, 3, len(space)).tolist()),
-            dilation=tuple(2 if size > 2 * k else 1 for size, k in zip(space, kernel, strict=True)),
-        )
-
-    def pool(self, source: str) -> str:
-        space = self.graph.shapes[source][1:]
-        kernel = tuple(min(2, size) for size in space)
-        padding = tuple((0, 1) if size > 1 else (0, 0) for size in space)
-        if self.random.random() < 0.5:
-            return self.graph.max_pool(source, kernel, padding=padding, stride=kernel)
-        activation = self.activation(self.graph.shapes[source][0])
-        return self.graph.average(source, kernel, padding=padding, activation=activation)
-
-    def residual(self, source: str) -> str:
-        channels, *space = self.graph.shapes[source]
-        branch = self.graph.convolve(source, self.values(channels, channels, *[1] * len(space)), self.bias(channels))
-        if self.random.random() < 0.4:
-            return self.graph.concat((source, branch, source), axis=int(self.random.integers(1 + len(space))))
-        return self.graph.join(branch, source, self.activation(channels))
-
-    def attend(self, source: str) -> str:
-        """Tokens, a product of two activations, and back to the shape of an image or a signal."""
-        shape = self.graph.shapes[source]
-        rows = shape[0]
-        flat = self.graph.reshape(source, (rows, int(np.prod(shape[1:]))))
-        turned = self.graph.transpose(flat, (1, 0))
-        weights = self.values(3, rows)
-        projected = self.graph.linear(turned, weights, self.bias(3), self.pick((Relu(), PRelu(slopes=(0.2,)), None)))
-        product = self.graph.matmul(flat, projected, self.pick((None, Relu(ceiling=1.0))))
-        return self.graph.reshape(product, (rows, *([1] * (len(shape) - 2)), 3))
-
-    def network(self) -> Network:
-        current = "input"
-        for _ in range(int(self.random.integers(2, 6))):
-            step = self.pick((self.convolve, self.convolve, self.pool, self.residual, self.attend, self.activate))
-            current = step(current)
-        size = int(np.prod(self.graph.shapes[current]))
-        flat = self.graph.reshape(current, (size,))
-        self.graph.linear(flat, self.values(3, size), self.bias(3), self.pick((None, PRelu(slopes=(0.5, -0.25, 2.0)))))
-        return self.graph.network()
-
-    def activate(self, source: str) -> str:
-        activation = self.activation(self.graph.shapes[source][0])
-        return self.graph.activate(source, Relu() if isinstance(activation, Identity) else activation)
-
-    def quantiser(self, reach: float | np.ndarray, *, with_zero_point: bool) -> Any:
-        """Any format; units that are too small, so that codes saturate, as well as too large."""
-        number_format = parse(self.pick(FORMATS))
-        low, high = number_format.smallest_integer, number_format.largest_integer
-        shift = with_zero_point and isinstance(number_format, FixedPoint) and self.random.random() < 0.5
-        zero_point = int(self.random.integers(low, high + 1)) if shift else 0
-        largest = max(high - zero_point, zero_point - low)
-        unit = np.maximum(np.abs(reach), 1e-3) / largest * self.random.uniform(0.4, 1.3)
-        return self.build.scaled(number_format, unit.tolist(), zero_point)
-
-    def design(self, samples: np.ndarray) -> HardwareNetwork:
-        network = self.network()
-        tensors = run_float(network, samples)
-        edges = {e: self.quantiser(tensors[e].abs().max().numpy(), with_zero_point=True) for e in network.edges}
-        weights = {}
-        for layer in network.layers:
-            if layer.weight is not None:
-                rows = np.abs(layer.weight).reshape(layer.weight.shape[0], -1).max(axis=1)
-                per_channel = self.random.random() < 0.5
-                weights[layer.name] = self.quantiser(rows if per_channel else rows.max(), with_zero_point=False)
-        rule = Requantisation(multiplier_bits=int(self.random.integers(2, 32)), rounding=self.pick(tuple(Rounding)))
-        return self.build.lower(network, edges, weights, rule)
-
-
-def draw(build: Any, seed: int) -> tuple[HardwareNetwork, np.ndarray]:
-    designer = Designer(build, seed)
-    shape = designer.graph.shapes["input"]
-    samples = designer.random.normal(size=(4, *shape)).astype(np.float32)
-    return designer.design(samples), samples
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 
 from emulation.catalogue import parse
+from emulation.datapaths import Requantisation
 from emulation.execution import execute
 from emulation.network import Identity, PRelu, Relu
-from emulation.quantisers import Requantisation, Rounding, integer_of
+from emulation.quantisers import integer_of
 from emulation.reference import execute_reference
+from emulation.rules import Rounding
 
 
 @functools.cache
@@ -42,13 +44,21 @@ def nearest(exact: Fraction, allowed: list[int], rounding: Rounding) -> int:
     if below == exact or rounding is Rounding.FLOOR:
         return below
     above = allowed[place]
+    outward, inward = max(below, above, key=abs), min(below, above, key=abs)
+    directed = {Rounding.CEILING: above, Rounding.TOWARD_ZERO: inward}
+    if rounding in directed:
+        return directed[rounding]
     if exact - below != above - exact:
         return below if exact - below < above - exact else above
-    if rounding is Rounding.HALF_UP:
-        return above
-    if rounding is Rounding.HALF_AWAY:
-        return max(below, above, key=abs)
-    return below if (below // (above - below)) % 2 == 0 else above
+    even = below if (below // (above - below)) % 2 == 0 else above
+    at_ties = {
+        Rounding.HALF_EVEN: even,
+        Rounding.HALF_UP: above,
+        Rounding.HALF_DOWN: below,
+        Rounding.HALF_AWAY: outward,
+        Rounding.HALF_TOWARD_ZERO: inward,
+    }
+    return at_ties[rounding]
 
 
 def multipliers(scales: list[float], bits: int) -> tuple[list[int], int]:

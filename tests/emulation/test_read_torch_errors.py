@@ -36,7 +36,7 @@ class Head(nn.Module):
     """An unreadable operation inside a named module."""
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
-        return torch.sigmoid(values)
+        return torch.sin(values)
 
 
 CASES: list[tuple[str, Callable[[], nn.Module], tuple[int, ...], str]] = [
@@ -44,7 +44,7 @@ CASES: list[tuple[str, Callable[[], nn.Module], tuple[int, ...], str]] = [
         "operation and module",
         lambda: nn.Sequential(nn.Linear(4, 4), Head()),
         (4,),
-        "operation sigmoid in module '1' cannot be read. Replace it by operations that can: _native",
+        "operation sin in module '1' cannot be read. Replace it by operations that can: _native",
     ),
     (
         "nearest operation",

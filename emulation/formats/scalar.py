@@ -1,9 +1,4 @@
-"""Number formats as data: which codes exist and which values they mean.
-
-A format says nothing about scales, rounding or overflow (see `emulation.quantisers`). Everything that can be derived is
-a property, so a format is nothing but its defining fields. All formats of this module share one view of their codes
-that hardware mode rests on: a code decodes to an *integer* ``v`` in a static unit, ``value = v * 2**unit_exponent``.
-"""
+"""Formats whose codes stand for themselves: fixed point and minifloat."""
 
 from __future__ import annotations
 
@@ -35,7 +30,9 @@ class Specials(Enum):
     FNUZ = "fnuz"
     """The code of minus zero is the only NaN."""
     P3109 = "p3109"
-    """NaN takes the code of minus zero, infinity the largest magnitude, as in the IEEE P3109 interim report."""
+    """NaN takes the code of minus zero, infinity the largest magnitude, as in the IEEE P3109 interim report.
+
+    Without a sign NaN takes the last code and infinity the one before."""
 
 
 class Subnormals(Enum):
@@ -111,7 +108,8 @@ class MiniFloat:
     code is the last one before the special ones.
 
     Raises:
-        ValueError: if a width is out of range or no finite code is left.
+        ValueError: if a width is out of range, no finite code but zero is left, or NaN takes the minus zero of a format
+            without zero.
 
     >>> e4m3fn = MiniFloat(exponent_bits=4, mantissa_bits=3, specials=Specials.FINITE_NAN)
     >>> e4m3fn.largest_integer * 2.0**e4m3fn.unit_exponent
@@ -132,10 +130,16 @@ class MiniFloat:
         _check_range("MiniFloat mantissa_bits", self.mantissa_bits, 0, MAXIMUM_MANTISSA_BITS)
         if self.bias is None:
             object.__setattr__(self, "bias", default_bias(self.exponent_bits, self.specials))
-        if self.largest_magnitude_code < (1 if self.zero is Zero.PRESENT else 0):
+        if self.largest_magnitude_code < 0 or self.largest_integer == 0:
             raise ValueError(
                 f"MiniFloat e{self.exponent_bits}m{self.mantissa_bits} with specials {self.specials.value!r} has no "
                 "finite code but zero: use more bits or fewer special codes"
+            )
+        has_zero = self.zero is Zero.PRESENT or self.subnormals is not Subnormals.KEEP_EXPONENT
+        if not has_zero and self.sign is Sign.SIGNED and self.specials in (Specials.FNUZ, Specials.P3109):
+            raise ValueError(
+                f"MiniFloat e{self.exponent_bits}m{self.mantissa_bits} with specials {self.specials.value!r} gives NaN "
+                "the code of minus zero, and has no zero: use other specials, or a zero"
             )
 
     @property
@@ -156,9 +160,9 @@ class MiniFloat:
         codes = 1 << (self.exponent_bits + self.mantissa_bits)
         if self.specials is Specials.IEEE:
             return codes - (1 << self.mantissa_bits) - 1
-        if self.specials in (Specials.FINITE_NAN, Specials.P3109):
-            return codes - 2
-        return codes - 1
+        if self.specials is Specials.P3109:
+            return codes - (2 if self.sign is Sign.SIGNED else 3)
+        return codes - (2 if self.specials is Specials.FINITE_NAN else 1)
 
     @property
     def unit_exponent(self) -> int:
@@ -186,13 +190,10 @@ class MiniFloat:
     @property
     def smallest_integer(self) -> int:
         """Least v a finite code can mean."""
-        return -self.largest_integer if self.sign is Sign.SIGNED else 0
+        return -self.largest_integer if self.sign is Sign.SIGNED else self.magnitude_integer(0)
 
     def __str__(self) -> str:
         return _minifloat_name(self)
-
-
-Format = FixedPoint | MiniFloat
 
 
 def default_bias(exponent_bits: int, specials: Specials) -> int:
@@ -208,8 +209,25 @@ SUFFIX_OF_SPECIALS: Final = {
     Specials.IEEE: "ieee",
     Specials.P3109: "p3109",
 }
-SHORT_NAMES: Final = {"bf16": (8, 7), "fp16": (5, 10)}
-"""Names that are not made of exponent and mantissa bits; both formats follow IEEE 754."""
+SUFFIX_OF_SUBNORMALS: Final = {Subnormals.GRADUAL: "", Subnormals.FLUSH: "ftz", Subnormals.KEEP_EXPONENT: "keep"}
+SUFFIX_OF_ZERO: Final = {Zero.PRESENT: "", Zero.ABSENT: "nz"}
+
+E8M0: Final = MiniFloat(
+    exponent_bits=8,
+    mantissa_bits=0,
+    sign=Sign.UNSIGNED,
+    specials=Specials.FINITE_NAN,
+    subnormals=Subnormals.KEEP_EXPONENT,
+    zero=Zero.ABSENT,
+)
+"""OCP's scale of a block: ``2**(code - 127)``, the last code NaN."""
+SHORT_NAMES: Final = {
+    "bf16": MiniFloat(exponent_bits=8, mantissa_bits=7, specials=Specials.IEEE),
+    "fp16": MiniFloat(exponent_bits=5, mantissa_bits=10, specials=Specials.IEEE),
+    "tf32": MiniFloat(exponent_bits=8, mantissa_bits=10, specials=Specials.IEEE),
+    "e8m0": E8M0,
+}
+"""Names that do not follow from the fields."""
 
 
 def customary_specials(exponent_bits: int, mantissa_bits: int) -> Specials:
@@ -222,20 +240,20 @@ def customary_specials(exponent_bits: int, mantissa_bits: int) -> Specials:
 
 
 def _minifloat_name(number_format: MiniFloat) -> str:
-    exponent_bits, mantissa_bits = number_format.exponent_bits, number_format.mantissa_bits
-    usual = MiniFloat(exponent_bits=exponent_bits, mantissa_bits=mantissa_bits, specials=number_format.specials)
-    if number_format == usual and number_format.specials is Specials.IEEE:
-        for name, split in SHORT_NAMES.items():
-            if split == (exponent_bits, mantissa_bits):
-                return name
+    for name, known in SHORT_NAMES.items():
+        if number_format == known:
+            return name
+    exponent_bits, mantissa_bits, specials = (
+        number_format.exponent_bits,
+        number_format.mantissa_bits,
+        number_format.specials,
+    )
+    is_customary = number_format.bias == default_bias(exponent_bits, specials)
     prefix = "u" if number_format.sign is Sign.UNSIGNED else ""
-    bias = "" if number_format.bias == usual.bias else f"b{number_format.bias}"
-    customary = customary_specials(exponent_bits, mantissa_bits)
-    suffix = "" if number_format.specials is customary else SUFFIX_OF_SPECIALS[number_format.specials]
-    unusual = [
-        part.value
-        for part, default in ((number_format.subnormals, Subnormals.GRADUAL), (number_format.zero, Zero.PRESENT))
-        if part is not default
-    ]
-    # Formats with unusual subnormals or zero have no short name: the bracket tells people, and parse refuses it.
-    return f"{prefix}e{exponent_bits}m{mantissa_bits}{bias}{suffix}" + (f"[{', '.join(unusual)}]" if unusual else "")
+    ending = SUFFIX_OF_SUBNORMALS[number_format.subnormals] + SUFFIX_OF_ZERO[number_format.zero]
+    if specials is Specials.P3109 and is_customary and not ending and exponent_bits:
+        return f"{prefix}binary{number_format.width}p{mantissa_bits + 1}"
+    fields = f"{prefix}e{exponent_bits}m{mantissa_bits}" + ("" if is_customary else f"b{number_format.bias}")
+    # A bare name that is taken already (e8m0 is OCP's scale) spells its specials.
+    unsaid = specials is customary_specials(exponent_bits, mantissa_bits) and fields not in SHORT_NAMES
+    return fields + ("" if unsaid else SUFFIX_OF_SPECIALS[specials]) + ending

@@ -1,0 +1,175 @@
+"""Sums of products matrix by matrix: which kernel takes them, in which unit they come out."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from emulation.code_integers import WORD
+from emulation.datapaths import Accumulator, NarrowAccumulator, Order
+from emulation.format_fields import scalar_fields
+from kernels.fields import ORDER_ASCENDING, ORDER_CHUNKS_EXACT, ORDER_PAIRWISE, AccumulatorFields
+from kernels.twins import Twin, is_tensor, run
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from emulation.arrays import Array
+
+
+def accumulator_fields(accumulator: NarrowAccumulator, products_per_term: int = 1) -> AccumulatorFields:
+    """A register as `kernels` take it; ``products_per_term`` neighbours along k make one product of the engine."""
+    chunk = accumulator.chunk * products_per_term
+    return AccumulatorFields(
+        grid=scalar_fields(accumulator.format),
+        rounding=accumulator.rounding.value,
+        overflow=accumulator.overflow.value,
+        order=ORDER_ASCENDING if chunk == 1 else ORDER_CHUNKS_EXACT,
+        chunk=chunk,
+    )
+
+
+def sums_of_products(pairs: list[tuple[Array, Array]], engine: Summation, initial: Array | None) -> Array:
+    """Matrix by matrix over the leading axes; the pairs' products of one k are one product of the engine.
+
+    Args:
+        pairs: integers ``(..., m, k)`` and ``(..., k, n)``.
+        engine: how they are summed.
+        initial: what the accumulators start from, broadcasting to the result.
+
+    Returns:
+        Shape ``(..., m, n)``; see `emulation.dots.dot`.
+    """
+    left_shape, right_shape = tuple(pairs[0][0].shape), tuple(pairs[0][1].shape)
+    leading = np.broadcast_shapes(left_shape[:-2], right_shape[:-2])
+    shape = (*leading, left_shape[-2], right_shape[-1])
+    left, right = _interleaved([pair[0] for pair in pairs], -1), _interleaved([pair[1] for pair in pairs], -2)
+    if len(right_shape) == 2 and initial is None:
+        rows = left.reshape(math.prod(left_shape[:-1]), left.shape[-1])
+        return engine.sums(rows, right, None).reshape(shape)
+    start = None if initial is None else _broadcast(initial, shape)
+    lefts, rights = _broadcast(left, (*leading, *left.shape[-2:])), _broadcast(right, (*leading, *right.shape[-2:]))
+    parts = [
+        engine.sums(lefts[index], rights[index], None if start is None else start[index])
+        for index in np.ndindex(*leading)
+    ]
+    if not parts:
+        return np.zeros(shape, dtype=np.int64) if not is_tensor(left) else left.new_zeros(shape)
+    if is_tensor(parts[0]):
+        import torch
+
+        return torch.stack(parts).reshape(shape)
+    if any(part.dtype == object for part in parts):
+        parts = [part.astype(object) for part in parts]
+    return np.stack(parts).reshape(shape)
+
+
+def _broadcast(values: Array, shape: tuple[int, ...]) -> Array:
+    return values.broadcast_to(shape) if is_tensor(values) else np.broadcast_to(values, shape)
+
+
+def _interleaved(parts: list[Array], axis: int) -> Array:
+    if len(parts) == 1:
+        return parts[0]
+    place = axis if axis == -1 else -2
+    stacked: Array
+    if is_tensor(parts[0]):
+        import torch
+
+        stacked = torch.stack(parts, dim=place)
+    else:
+        stacked = np.stack(parts, axis=place)
+    shape = list(parts[0].shape)
+    shape[axis] *= len(parts)
+    return stacked.reshape(shape)
+
+
+class Summation(NamedTuple):
+    """How one matrix product is summed: ``terms`` neighbours along k make one product of the engine.
+
+    Products count in ``2**unit``, exact sums come out in ``2**static_unit``.
+    """
+
+    accumulator: Accumulator
+    terms: int
+    unit: int
+    static_unit: int
+    twin: Twin
+
+    def sums(self, left: Array, right: Array, initial: Array | None) -> Array:
+        """One product of matrices ``(m, k)`` and ``(k, n)``."""
+        accumulator = self.accumulator
+        if not isinstance(accumulator, NarrowAccumulator):
+            total = run("dots", "matmul", left, right, twin=self.twin)
+            total = shifted(total, self.unit - self.static_unit)
+            return total if initial is None else _sum(total, initial)
+        fields = accumulator_fields(accumulator, self.terms)
+        if accumulator.order is Order.PAIRWISE:
+            left, right = self._chunks(left, right, fields.chunk)
+            shape = tuple(left.shape[:2])
+            fields = fields._replace(order=ORDER_PAIRWISE, chunk=1)
+            flat = left.reshape(shape[0] * shape[1], left.shape[-1])
+            start = None if initial is None else initial.reshape(-1, 1)
+            return self._rounded(flat, right, fields, start).reshape(shape)
+        return self._rounded(left, right, fields, initial)
+
+    def _rounded(self, left: Array, right: Array, fields: AccumulatorFields, initial: Array | None) -> Array:
+        return run("dots", "matmul", left, right, twin=self.twin, unit=self.unit, accumulator=fields, initial=initial)
+
+    def _chunks(self, left: Array, right: Array, chunk: int) -> tuple[Array, Array]:
+        """Exact sums of chunks, shape ``(m, n, chunks)``, and the column of ones that adds them up again."""
+        depth = left.shape[-1]
+        parts = [
+            run("dots", "matmul", left[:, start : start + chunk], right[start : start + chunk], twin=self.twin)
+            for start in range(0, depth, chunk)
+        ]
+        if is_tensor(left):
+            import torch
+
+            shape = (left.shape[0], right.shape[1], 0)
+            stacked = torch.stack(parts, dim=-1) if parts else left.new_zeros(shape)
+            return stacked, left.new_ones((len(parts), 1))
+        if not parts:
+            return np.zeros((left.shape[0], right.shape[1], 0), np.int64), np.ones((0, 1), np.int64)
+        return np.stack(parts, axis=-1), np.ones((len(parts), 1), np.int64)
+
+
+def shifted(total: Array, bits: int) -> Array:
+    """``total * 2**bits``, exactly.
+
+    Raises:
+        ValueError: if a negative shift would lose bits.
+    """
+    if not bits:
+        return total
+    if bits < 0:
+        if bool((total & ((1 << -bits) - 1) != 0).any()):
+            raise ValueError(
+                f"sums are multiples of a unit 2**{-bits} times smaller than the unit asked for: choose a "
+                f"unit_exponent that is {-bits} lower, or leave it out"
+            )
+        return total >> -bits
+    if not is_tensor(total) and largest_magnitude(total).bit_length() + bits > WORD:
+        total = total.astype(object)
+    shifted = total << bits
+    if is_tensor(total) and bool((shifted >> bits != total).any()):
+        raise ValueError("sums in the unit asked for need more than int64: choose a larger unit_exponent")
+    return shifted
+
+
+def _sum(total: Array, initial: Array) -> Array:
+    if is_tensor(total):
+        return total + initial.to(total.dtype)
+    if (
+        object in {total.dtype, initial.dtype}
+        or (largest_magnitude(total) + largest_magnitude(initial)).bit_length() > WORD
+    ):
+        return total.astype(object) + initial.astype(object)
+    return total + initial
+
+
+def largest_magnitude(values: NDArray[Any]) -> int:
+    """The largest magnitude, 0 of nothing."""
+    return max(int(values.max()), -int(values.min())) if values.size else 0
