@@ -226,15 +226,37 @@ def devices(as_json: AsJson = False) -> None:
 
 
 @app.command()
-def formats(as_json: AsJson = False) -> None:
-    """List the catalogue of number formats."""
-    from dse.terminal import format_rows, formats_table, out, print_json
-    from emulation.catalogue import CATALOGUE
+def formats(
+    name: Annotated[str | None, typer.Argument(help="describe this format and draw its number line")] = None,
+    as_json: AsJson = False,
+    figure: Annotated[Path | None, typer.Option(help="with a NAME: also draw it into this .png, .svg or .pdf")] = None,
+) -> None:
+    """List the catalogue of number formats, or describe one."""
+    from dse.number_line import describe, draw, number_line
+    from dse.terminal import format_rows, formats_table, out, print_json, relative, say
+    from emulation.catalogue import CATALOGUE, parse
 
+    console = out()
+    if name is None:
+        if figure is not None:
+            raise StudyError("--figure draws one format: name it, as in bitfront formats e4m3fn --figure e4m3fn.svg")
+        if as_json:
+            print_json(format_rows(CATALOGUE))
+        else:
+            console.print(formats_table(CATALOGUE))
+        return
+    try:
+        number_format = parse(name)
+    except ValueError as error:
+        raise StudyError(str(error)) from error
+    if figure is not None:
+        draw(number_format, figure)
     if as_json:
-        print_json(format_rows(CATALOGUE))
+        print_json(describe(number_format))
     else:
-        out().print(formats_table(CATALOGUE))
+        console.print(number_line(number_format, ascii_only=console.options.ascii_only))
+        if figure is not None:
+            say(f"wrote {relative(figure)}")
 
 
 @app.command()

@@ -7,6 +7,7 @@ what is allowed; `render_config` writes a commented file that reads back as the 
 from __future__ import annotations
 
 import difflib
+import itertools
 import json
 import tomllib
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
@@ -14,8 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from dse.errors import StudyError
+from dse.menus import Kind, is_for_weights_only, kind_of, multiplies_by_default
 from emulation.catalogue import parse
-from emulation.formats import FixedPoint
+from emulation.datapaths import Product, parse_accumulator
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,7 +65,11 @@ class FormatsSection(_Section):
         tuple[str, ...], Field(min_length=1, strict=False, description="formats a tensor between layers may have")
     ] = _DEFAULT_ACTIVATIONS
     mixed_families: Annotated[
-        bool, Field(description="also multiply integer weights with minifloat activations and the reverse")
+        bool,
+        Field(
+            description="also multiply formats of different families (integers, minifloats, tables, blocks); without "
+            "it only tables and blocks of weights meet integer activations"
+        ),
     ] = False
     weight_scales: Annotated[
         Literal["tensor", "channel"], Field(description="one scale per weight tensor or per output channel")
@@ -90,15 +96,32 @@ class FormatsSection(_Section):
             raise ValueError(f"formats are listed twice in {list(value)}")
         return value
 
+    @field_validator("activations", "output")
+    @classmethod
+    def _no_weight_formats(cls, value: tuple[str, ...] | str) -> tuple[str, ...] | str:
+        for name in (value,) if isinstance(value, str) else value:
+            if is_for_weights_only(parse(name)):
+                raise ValueError(
+                    f"{name} is for weights only, because its table is learned from the values it codes: use a format "
+                    "with a fixed table (pot4, nf4), integers, minifloats or blocks"
+                )
+        return value
+
+    @field_validator("output")
+    @classmethod
+    def _output_has_one_unit(cls, value: str) -> str:
+        if kind_of(parse(value)) is Kind.BLOCK:
+            raise ValueError(f"{value} scales its blocks apart, and results are compared: use an integer or minifloat")
+        return value
+
     @model_validator(mode="after")
     def _some_can_be_multiplied(self) -> Self:
-        families = [
-            {isinstance(parse(name), FixedPoint) for name in names} for names in (self.weights, self.activations)
-        ]
-        if not self.mixed_families and not families[0] & families[1]:
+        pairs = itertools.product(map(parse, self.weights), map(parse, self.activations))
+        if not self.mixed_families and not any(multiplies_by_default(*pair) for pair in pairs):
             raise ValueError(
-                f"no weight format of {list(self.weights)} is of the family (integers or minifloats) of an activation "
-                f"format of {list(self.activations)}: add one that is, or set mixed_families = true"
+                f"no weight format of {list(self.weights)} is of the family (integers, minifloats, or blocks of one "
+                f"size) of an activation format of {list(self.activations)}: add one that is, or set mixed_families = "
+                "true"
             )
         return self
 
@@ -115,6 +138,44 @@ class FormatsSection(_Section):
         if not inside:
             raise ValueError(f'{value!r} is no range rule: use "abs-max", "mse", or a percentile as "99.9%"')
         return value
+
+
+class ArithmeticSection(_Section):
+    """How engines multiply and sum. Every product is offered with every accumulator, wherever operands allow it."""
+
+    products: Annotated[
+        tuple[str, ...],
+        Field(min_length=1, strict=False, description="exact, l-mul-formula or l-mul-field (minifloats only)"),
+    ] = ("exact",)
+    accumulators: Annotated[
+        tuple[str, ...],
+        Field(
+            min_length=1,
+            strict=False,
+            description='exact, or a format with its overflow, rounding and chunk: "int20 wrap", "e5m10 chunk 4"; one '
+            "that saturates or rounds restricts simd to its chunk. Blocks have an exact accumulator of their own",
+        ),
+    ] = ("exact",)
+
+    @field_validator("products")
+    @classmethod
+    def _products_exist(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        known = [one.value for one in Product]
+        for name in value:
+            if name not in known:
+                raise ValueError(f"{name!r} is no product: products are {', '.join(known)}")
+        return _each_once(value, value)
+
+    @field_validator("accumulators")
+    @classmethod
+    def _accumulators_exist(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return _each_once(value, tuple(str(parse_accumulator(text)) for text in value))
+
+
+def _each_once(given: tuple[str, ...], canonical: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(canonical)) != len(canonical):
+        raise ValueError(f"{list(given)} names one of them twice")
+    return given
 
 
 class DeviceSection(_Section):
@@ -145,6 +206,7 @@ class StudyConfig(_Section):
     network: NetworkSection = NetworkSection()
     data: DataSection = DataSection()
     formats: FormatsSection = FormatsSection()
+    arithmetic: ArithmeticSection = ArithmeticSection()
     device: DeviceSection = DeviceSection()
     front: FrontSection = FrontSection()
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dse.designs import Design, DesignKind, Part, Proof
+from emulation.calibrated import Formats
+from emulation.datapaths import Arithmetic
 from hwmodels.costs import total
 from hwmodels.streaming import latency_cycles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dse.options import Choice, DecisionTables, Table
+    from dse.decision_tables import Choice, DecisionTables, Table
     from dse.preparation import Prepared
     from dse.solve.result import Point
     from emulation.formats import Format
@@ -38,14 +40,18 @@ def design_of(prepared: Prepared, tables: DecisionTables, point: Point, *, name:
     certificate = point.certificate
     edges = _edge_formats(prepared, chosen)
     weights = {table.layer: choice.weight for table, choice in chosen if choice.weight is not None}
+    engines = {table.layer: choice.arithmetic for table, choice in chosen if choice.arithmetic != Arithmetic()}
     return Design(
         name=name,
         kind=kind,
         edges=edges,
         weights=weights,
+        engines=engines,
         parts=parts,
         predicted_loss=point.objectives["loss"] * tables.loss_unit,
-        predicted_accuracy_change=tables.accuracy_changes.total(prepared.network, edges, weights),
+        predicted_accuracy_change=tables.accuracy_changes.total(
+            prepared.network, Formats(edges=edges, weights=weights, engines=engines)
+        ),
         utilisation=point.objectives["utilisation"] / 1e6,
         total=cost,
         interval_cycles=point.objectives["interval_cycles"],

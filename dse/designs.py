@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from dse.errors import StudyError
+from dse.menus import arithmetic_in_words
 from emulation.calibrated import Formats
 from emulation.catalogue import parse
+from emulation.datapaths import parse_arithmetic
 from emulation.formats import FixedPoint
 from emulation.losses import Losses
 from hwmodels.costs import Cost
@@ -18,6 +20,7 @@ from hwmodels.folding import Folding, MemoryStyle, MultiplierStyle
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from emulation.datapaths import Arithmetic
     from emulation.formats import Format
 
 
@@ -67,7 +70,8 @@ class Proof:
 class Design:
     """A whole design.
 
-    ``edges`` and ``weights`` map edges and layers to formats. ``predicted_accuracy_change`` is against the float
+    ``edges`` and ``weights`` map edges and layers to formats, ``engines`` layers to arithmetics other than the default
+    (exact products, exact sums). ``predicted_accuracy_change`` is against the float
     network. ``utilisation`` is the fullest resource's share of what the device lets a design use. ``validation`` and
     ``test`` are losses measured in hardware mode, None until then.
     """
@@ -76,6 +80,7 @@ class Design:
     kind: DesignKind
     edges: Mapping[str, Format]
     weights: Mapping[str, Format]
+    engines: Mapping[str, Arithmetic] = field(default_factory=dict)
     parts: tuple[Part, ...]
     predicted_loss: float
     predicted_accuracy_change: float
@@ -89,8 +94,8 @@ class Design:
 
     @property
     def formats(self) -> Formats:
-        """The formats alone, which decide the numbers."""
-        return Formats(edges=self.edges, weights=self.weights)
+        """The formats and arithmetics alone, which decide the numbers."""
+        return Formats(edges=self.edges, weights=self.weights, engines=self.engines)
 
     @property
     def weights_in_words(self) -> str:
@@ -103,9 +108,15 @@ class Design:
         return _in_words(list(self.edges.values())[:-1])
 
     @property
+    def arithmetic_in_words(self) -> str:
+        """Products and accumulators other than the default, each once; empty if there are none."""
+        return "; ".join(sorted({arithmetic_in_words(one) for one in self.engines.values()} - {""}))
+
+    @property
     def summary(self) -> str:
-        """Both in one text: ``w int4/8, a int3/4 e4m3fn``."""
-        return f"w {self.weights_in_words}, a {self.activations_in_words}"
+        """All in one text: ``w int4/8, a int3/4 e4m3fn``, and arithmetics other than the default behind it."""
+        arithmetic = f", by {self.arithmetic_in_words}" if self.arithmetic_in_words else ""
+        return f"w {self.weights_in_words}, a {self.activations_in_words}{arithmetic}"
 
     def replace(self, **changes: Any) -> Design:  # noqa: ANN401 - the fields have different types
         """A copy with other fields."""
@@ -128,6 +139,7 @@ def design_to_json(design: Design) -> dict[str, Any]:
     """A design as JSON values."""
     content = dataclasses.asdict(design)
     content |= {"kind": design.kind.value, "edges": _names(design.edges), "weights": _names(design.weights)}
+    content["engines"] = {name: str(arithmetic) for name, arithmetic in design.engines.items()}
     for part, source in zip(content["parts"], design.parts, strict=True):
         if source.folding is not None:
             part["folding"] |= {
@@ -144,6 +156,7 @@ def design_from_json(content: dict[str, Any]) -> Design:
         fields["kind"] = DesignKind(content["kind"])
         for name in ("edges", "weights"):
             fields[name] = {key: parse(text) for key, text in content[name].items()}
+        fields["engines"] = {key: parse_arithmetic(text) for key, text in content["engines"].items()}
         fields["parts"] = tuple(_part(part) for part in content["parts"])
         fields["total"] = _cost(content["total"])
         fields["proof"] = Proof(**content["proof"])

@@ -10,17 +10,20 @@ from dse.solve.problem import Cap
 from dse.solve.result import Point
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from dse.solve.problem import Problem
 
 
-def explain_caps(problem: Problem, limits: Mapping[str, int], *, time_limit_seconds: float) -> str:
+def explain_caps(
+    problem: Problem, limits: Mapping[str, int], *, describe: Callable[[Point], str], time_limit_seconds: float
+) -> str:
     """A sentence or more on whether a problem's caps can be met.
 
     Args:
         problem: what is decided.
         limits: replace the limits of the caps they name.
+        describe: the formats and arithmetics of a point in words.
         time_limit_seconds: for finding the cheapest design, and again for the explanation if there is none.
     """
     caps = tuple(Cap(resource=cap.resource, limit=limits.get(cap.resource, cap.limit)) for cap in problem.caps)
@@ -30,4 +33,4 @@ def explain_caps(problem: Problem, limits: Mapping[str, int], *, time_limit_seco
         return str(explain(limited, time_limit_seconds=time_limit_seconds))
     totals = evaluate(limited, cheapest.selection).totals
     needs = ", ".join(f"{cap.resource} {totals[cap.resource]} of {cap.limit}" for cap in caps)
-    return f"The caps can be met: the cheapest design takes {needs}."
+    return f"The caps can be met: the cheapest design ({describe(cheapest)}) takes {needs}."

@@ -6,11 +6,9 @@ to people. The same design gives the same bytes: no time, no absolute path, no m
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import importlib.metadata
 import json
-import math
 import os
 import re
 import shutil
@@ -19,28 +17,42 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from dse.errors import StudyError
+from dse.manifest_engines import accumulator_entry, observed, product_entry, takes_inputs_in_order
+from dse.manifest_functions import function_entry
+from dse.manifest_types import (
+    block_grid_entry,
+    edge_entry,
+    geometry,
+    resources,
+    rounding_grid,
+    stored,
+    type_entry,
+)
 from dse.preparation import network_hash
-from dse.streams import reads_its_stream, stream_orders, stream_shape, streamed_weight
-from emulation.execution import accumulate, execute_layer, trace
-from emulation.formats import FixedPoint, Format, MiniFloat, Sign
+from dse.streams import channels_last, reads_its_stream, stream_orders, stream_shape, streamed_weight
+from emulation.block_tensors import BlockTensor
+from emulation.codes import scale_code_of
+from emulation.execution import trace
+from emulation.formats import BlockScaled
 from emulation.hardware import SEMANTICS, HardwareLayer, HardwareNetwork, Requantiser
-from emulation.network import AveragePool, Concat, Convolution, Layer, MatMul, MaxPool, Relu, Transpose
-from emulation.quantisers import ScaledQuantiser, code_of
+from emulation.network import Concat, Layer, Linear, MatMul
 from hwmodels.accumulators import range_bits
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from dse.designs import Design, Part
+    from dse.designs import Design
     from dse.preparation import Prepared
+    from emulation.execution import Tensor
+    from emulation.quantisers import ScaledQuantiser
     from hwmodels.devices import Device
 
 MANIFEST_SCHEMA = 1
-UNBOUNDED = 1 << 60
-"""Saturation bounds no calibration sample reaches; still 64-bit."""
 VECTOR_COUNT = 32
 """Validation samples written as golden vectors."""
 
@@ -99,7 +111,7 @@ class _Writer:
         self.orders = stream_orders(self.network)
         self.names = file_names([layer.name for layer in self.network.layers])
         samples = prepared.calibration.inputs
-        self.tensors = trace(self.hardware, self.hardware.input.integers(samples))
+        self.tensors = trace(self.hardware, self.hardware.cast_samples(samples))
 
     def manifest(self) -> dict[str, Any]:
         """The manifest; weight and vector files are written on the way."""
@@ -122,12 +134,12 @@ class _Writer:
                 "shape": list(stream_shape(inputs, self.orders[inputs.name])),
                 "layout": "NHWC",
                 "size": inputs.elements,
-                **_edge(self.hardware.edges[inputs.name]),
+                **edge_entry(self.hardware.edges[inputs.name]),
             },
             "output": {"layer": self.names[self.network.output], "unit": self.hardware.output_unit},
             "layers": layers,
             "estimate": {
-                **_resources(list(self.design.parts)),
+                **resources(list(self.design.parts)),
                 "interval_cycles": self.design.interval_cycles,
                 "latency_cycles": self.design.latency_cycles,
                 "utilisation": self.design.utilisation,
@@ -147,19 +159,26 @@ class _Writer:
             "shape": list(stream_shape(layer, self.orders[layer.name])),
             "in_size": sum(self.network.by_name[name].elements for name in layer.inputs),
             "out_size": layer.elements,
-            **_geometry(layer),
-            "output": _edge(hardware_layer.output),
-            "observed": self._observed(hardware_layer),
+            **geometry(layer),
+            "output": edge_entry(hardware_layer.output),
+            "observed": observed(
+                hardware_layer, [self.tensors[name] for name in layer.inputs], self.tensors[layer.name]
+            ),
         }
         if isinstance(layer.operation, Concat):
             is_image = stream_shape(layer, self.orders[layer.name]) != layer.shape
             entry["axis"] = (layer.operation.axis - 1) % len(layer.shape) if is_image else layer.operation.axis
         if not reads_its_stream(self.network, layer, self.orders):
             entry["reorder_inputs"] = True
+        entry |= function_entry(hardware_layer, self._file)
+        entry |= product_entry(hardware_layer.engine)
         if hardware_layer.weight is not None and hardware_layer.second is not None:
             entry |= self._engine(hardware_layer, hardware_layer.weight, hardware_layer.second)
         elif isinstance(layer.operation, MatMul):
-            entry |= {"depth": self.network.depth(layer), "acc_type": self._accumulator(hardware_layer)}
+            entry |= {
+                "depth": self.network.depth(layer),
+                "acc_type": accumulator_entry(self.hardware, hardware_layer),
+            }
         if hardware_layer.addend_multipliers:
             entry["addend_multipliers"] = list(hardware_layer.addend_multipliers)
         if hardware_layer.requantiser is not None:
@@ -172,76 +191,67 @@ class _Writer:
     def _engine(
         self, hardware_layer: HardwareLayer, weight: NDArray[Any], quantiser: ScaledQuantiser
     ) -> dict[str, Any]:
-        layer = hardware_layer.layer
-        streamed = streamed_weight(layer, weight, self.orders[layer.inputs[0]])
-        codes = [_stored(int(value), quantiser) for value in streamed.reshape(-1).tolist()]
+        layer, engine = hardware_layer.layer, hardware_layer.engine
+        order, entry = self.orders[layer.inputs[0]], dict[str, Any]()
+        natural = np.arange(len(order))
+        if takes_inputs_in_order(engine) and isinstance(layer.operation, Linear) and len(order) == weight.shape[1]:
+            # Blocks and chunks count in the network's own order: inputs are put into it, not weights out of it.
+            if not np.array_equal(order, natural):
+                entry["input_order"] = self._file(layer, "i", np.argsort(order).tolist())
+            order = natural
+        streamed = streamed_weight(layer, weight, order)
         layout = "in,out" if streamed.ndim == 2 else ",".join(("kh", "kw")[: streamed.ndim - 2]) + ",in,out"
-        entry: dict[str, Any] = {
+        described = {
+            **self._file(layer, "w", stored(streamed, quantiser)),
+            "type": type_entry(quantiser.format),
+            "zero_point": quantiser.zero_point,
+            "layout": layout,
+            "shape": list(streamed.shape),
+        }
+        if quantiser.tables is not None:
+            tables = self._file(layer, "t", quantiser.tables.reshape(-1).tolist())
+            described["tables"] = {**tables, "layout": "channel,code", "shape": list(quantiser.tables.shape)}
+        if engine is not None and engine.weight_scales is not None and isinstance(quantiser.format, BlockScaled):
+            scales = streamed_weight(layer, engine.weight_scales, np.arange(engine.weight_scales.shape[1]))
+            codes = [scale_code_of(int(scale), quantiser.format) for scale in scales.reshape(-1).tolist()]
+            described["scales"] = {
+                **self._file(layer, "s", codes),
+                "layout": layout.replace("in", "block"),
+                "shape": list(scales.shape),
+            }
+        entry |= {
             "outputs": layer.outputs,
             "depth": self.network.depth(layer),
-            "weight": {
-                **self._file(layer, "w", codes),
-                "type": _type(quantiser.format),
-                "zero_point": quantiser.zero_point,
-                "layout": layout,
-                "shape": list(streamed.shape),
-            },
-            "acc_type": self._accumulator(hardware_layer),
+            "weight": described,
+            "acc_type": accumulator_entry(self.hardware, hardware_layer),
         }
         if hardware_layer.bias is not None:
             entry["bias"] = self._file(layer, "b", hardware_layer.bias)
         return entry
 
-    def _accumulator(self, hardware_layer: HardwareLayer) -> dict[str, Any]:
-        """The declared width is the worst case of these weights; beside it the worst case of the formats alone."""
-        bits = self.hardware.accumulator_bits(hardware_layer)
-        layer = hardware_layer.layer
-        operands = [self.hardware.edges[edge].grid for edge in self.network.input_edges(layer)]
-        if hardware_layer.second is not None:
-            operands.append(hardware_layer.second.grid)
-        largest = [max(-grid.low, grid.high) for grid in operands]
-        format_bits = (self.network.depth(layer) * largest[0] * largest[1]).bit_length() + 1
-        return {"bits": bits, "signed": True, "overflow": "NEVER", "worst_case_bits": format_bits}
-
-    def _observed(self, hardware_layer: HardwareLayer) -> dict[str, int]:
-        """Extremes of a layer's integers on the calibration samples, and how often its output had to saturate."""
-        layer = hardware_layer.layer
-        values = self.tensors[layer.name]
-        found = {"minimum": int(values.min()), "maximum": int(values.max())}
-        if hardware_layer.requantiser is None:
-            return found
-        sums = accumulate(hardware_layer, [self.tensors[name] for name in layer.inputs])
-        grid = hardware_layer.output.grid
-        # Without the format's bounds the same layer shows what they cut off; clipping by ReLU is no saturation.
-        open_rule = dataclasses.replace(hardware_layer.requantiser, low=-UNBOUNDED, high=UNBOUNDED)
-        free = execute_layer(
-            dataclasses.replace(hardware_layer, requantiser=open_rule), [self.tensors[name] for name in layer.inputs]
-        )
-        clipped_below = isinstance(layer.activation, Relu)
-        saturated = int((free > grid.high).sum()) + (0 if clipped_below else int((free < grid.low).sum()))
-        return found | {
-            "acc_min": int(sums.min()),
-            "acc_max": int(sums.max()),
-            "sat_count": saturated,
-            "wrap_count": 0,
-            "samples": len(values),
-        }
-
     def _requantise(self, layer: Layer, rule: Requantiser) -> dict[str, Any]:
-        """``round(A * mult * 2**-shift)``, saturated: the multipliers, the shift and the type that results."""
+        """``round(A * mult * 2**-shift)``, saturated: the multipliers, the shift and the type that results.
+
+        Blocks are cast from the exact number instead, which ReLU bounds first: by 0 below, by ``ceiling`` above.
+        """
         single = len(rule.multipliers) == 1
         entry: dict[str, Any] = {
             "mult": rule.multipliers[0] if single else self._file(layer, "m", rule.multipliers),
             "shift": rule.shift,
             "out_type": {
-                **_type(self.hardware.edges[self.network.edge_of(layer.name)].format),
+                **type_entry(self.hardware.edges[self.network.edge_of(layer.name)].format),
                 "rounding": rule.rounding.name.lower().replace("_", "-"),
                 "overflow": "SAT",
                 "low": rule.low,
                 "high": rule.high,
-                "grid": "integer" if rule.mantissa_bits < 0 else {"mantissa_bits": rule.mantissa_bits},
+                "grid": rounding_grid(rule.mantissa_bits),
             },
         }
+        if rule.levels is not None:
+            entry["out_type"]["grid"] = {"levels": list(rule.levels), "midpoints": "smaller magnitude, else positive"}
+        if rule.blocks is not None:
+            entry["out_type"]["grid"] = {"blocks": block_grid_entry(rule.blocks)}
+            entry["out_type"]["ceiling"] = rule.ceiling
         if rule.negative_multipliers is not None:
             entry["negative_mult"] = self._file(layer, "n", rule.negative_multipliers)
         return entry
@@ -252,7 +262,7 @@ class _Writer:
             return {}
         folding = next((part.folding for part in parts if part.folding is not None), None)
         lanes = max(part.lanes for part in parts)
-        entry: dict[str, Any] = {"estimate": _resources(parts)}
+        entry: dict[str, Any] = {"estimate": resources(parts)}
         if folding is not None:
             entry |= {
                 "pe": folding.pe,
@@ -277,16 +287,26 @@ class _Writer:
     def _vectors(self) -> dict[str, Any]:
         """Golden input and output integers of some validation samples, one sample per line, in stream order."""
         samples = self.prepared.validation.inputs[:VECTOR_COUNT]
-        tensors = trace(self.hardware, self.hardware.input.integers(samples))
+        tensors = trace(self.hardware, self.hardware.cast_samples(samples))
         (self.folder / "tb_data").mkdir()
         entry: dict[str, Any] = {"count": len(samples), "order": "stream", "stored": "integer"}
         for role, name in (("input", self.network.layers[0].name), ("output", self.network.output)):
-            rows = tensors[name].reshape(len(samples), -1)[:, self.orders[name]]
-            content = "".join(" ".join(map(str, row)) + "\n" for row in rows.tolist()).encode()
-            path = f"tb_data/{'in' if role == 'input' else 'out'}.txt"
-            (self.folder / path).write_bytes(content)
-            entry[role] = {"file": path, "sha256": hashlib.sha256(content).hexdigest()}
+            path = f"tb_data/{'in' if role == 'input' else 'out'}"
+            tensor: Tensor = tensors[name]
+            elements = tensor.elements if isinstance(tensor, BlockTensor) else tensor
+            entry[role] = self._vector_file(f"{path}.txt", elements.reshape(len(samples), -1)[:, self.orders[name]])
+            if isinstance(tensor, BlockTensor):
+                shape = self.network.by_name[name].shape
+                is_image = stream_shape(self.network.by_name[name], self.orders[name]) != shape
+                scales = tensor.scales.reshape(len(samples), -1)
+                order = channels_last(tensor.scales.shape[1:]) if is_image else np.arange(scales.shape[1])
+                entry[role]["scales"] = self._vector_file(f"{path}_scales.txt", scales[:, order])
         return entry
+
+    def _vector_file(self, path: str, rows: NDArray[Any]) -> dict[str, Any]:
+        content = "".join(" ".join(map(str, row)) + "\n" for row in rows.tolist()).encode()
+        (self.folder / path).write_bytes(content)
+        return {"file": path, "sha256": hashlib.sha256(content).hexdigest()}
 
 
 def file_names(names: Sequence[str]) -> dict[str, str]:
@@ -309,74 +329,3 @@ def file_names(names: Sequence[str]) -> dict[str, str]:
         taken.add(safe.lower())
         result[name] = safe
     return result
-
-
-def _stored(integer: int, quantiser: ScaledQuantiser) -> int:
-    """What a weight file holds: the integer itself for integer formats, the code for minifloats."""
-    if isinstance(quantiser.format, FixedPoint):
-        return integer + quantiser.zero_point
-    return code_of(integer, quantiser.format)
-
-
-def _type(number_format: Format) -> dict[str, Any]:
-    """A format as fields: integers hold their value, minifloats their code."""
-    if isinstance(number_format, MiniFloat):
-        return {
-            "format": str(number_format),
-            "bits": number_format.width,
-            "signed": number_format.sign is Sign.SIGNED,
-            "stored": "code",
-            "exponent_bits": number_format.exponent_bits,
-            "mantissa_bits": number_format.mantissa_bits,
-            "bias": number_format.resolved_bias,
-            "unit_exponent": number_format.unit_exponent,
-            "largest_magnitude_code": number_format.largest_magnitude_code,
-        }
-    return {
-        "format": str(number_format),
-        "bits": number_format.width,
-        "signed": number_format.sign is Sign.SIGNED,
-        "stored": "integer",
-    }
-
-
-def _edge(quantiser: ScaledQuantiser) -> dict[str, Any]:
-    return {
-        "type": _type(quantiser.format),
-        "zero_point": quantiser.zero_point,
-        "unit": float(quantiser.unit[0]),
-        "scale_exp": _power_of_two(float(quantiser.unit[0])),
-    }
-
-
-def _power_of_two(unit: float) -> int | None:
-    """The exponent of a unit that is a power of two, which targets without dyadic multipliers ask for."""
-    mantissa, exponent = math.frexp(unit)
-    return exponent - 1 if mantissa == 0.5 else None
-
-
-def _geometry(layer: Layer) -> dict[str, Any]:
-    operation = layer.operation
-    entry: dict[str, Any] = {}
-    if isinstance(operation, Convolution | MaxPool | AveragePool):
-        window = operation.window
-        entry |= {
-            "kernel": list(window.kernel),
-            "stride": list(window.stride),
-            "padding": [list(sides) for sides in window.padding],
-            "dilation": list(window.dilation),
-        }
-    if isinstance(operation, Convolution):
-        entry["groups"] = operation.groups
-    if isinstance(operation, Transpose):
-        entry["order"] = list(operation.order)
-    return entry
-
-
-def _resources(parts: Sequence[Part]) -> Mapping[str, float]:
-    return {
-        "luts": sum(part.cost.luts for part in parts),
-        "flip_flops": sum(part.cost.flip_flops for part in parts),
-        "dsps": sum(part.cost.dsps for part in parts),
-        "bram18s": sum(part.cost.bram18s for part in parts),
-    }

@@ -11,19 +11,15 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from dse.solve.problem import (
-    AttributeObjective,
-    Cap,
-    Combine,
-    Coupling,
-    LayerTable,
-    Problem,
-    UtilisationObjective,
-)
+from dse.decision_tables import Choice, DecisionTables, Table
+from dse.errors import StudyError
+from dse.solve.problem import Coupling
+from emulation.datapaths import Arithmetic
 from emulation.formats import FixedPoint
+from emulation.function_lowering import is_function, row_fields
+from emulation.function_operations import LayerNorm, Lstm, Softmax, is_table
 from emulation.network import (
     Activate,
     Add,
@@ -37,101 +33,30 @@ from emulation.network import (
     MaxPool,
     PRelu,
     Reshape,
+    Select,
     Transpose,
 )
 from emulation.quantisers import Granularity
 from hwmodels.costs import Cost
 from hwmodels.engine_shapes import EngineShape, requantisers
 from hwmodels.engines import RequantiseScale, engine_costs
-from hwmodels.folding import Folding, MultiplierStyle, divisors, foldings
+from hwmodels.folding import MultiplierStyle, divisors, foldings
+from hwmodels.functions import row_cost, select_cost, table_cost
 from hwmodels.joins import Join, Rescale, activation_cost, fifo_cost, join_cost, transpose_cost
-from hwmodels.minifloat_units import value_bits
+from hwmodels.operands import value_bits
 from hwmodels.output_stage import output_stage_cost
 from hwmodels.pooling import Pool, pool_cost, pool_requantisers
 from hwmodels.streaming import skip_fifo_depths
+from hwmodels.sums import usable_foldings
+from hwmodels.table_units import TableScope
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from dse.preparation import Prepared
     from dse.sweep import LossTable
     from emulation.formats import Format
     from hwmodels.devices import Device
-
-OBJECTIVES = ("utilisation", "loss", "interval_cycles")
-RESOURCES = ("luts", "flip_flops", "dsps", "bram18s")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
-    """One row of a table: what is chosen, what it costs and what it adds to the predicted loss."""
-
-    inputs: tuple[Format, ...] = ()
-    weight: Format | None = None
-    output: Format | None = None
-    folding: Folding | None = None
-    lanes: int = 0
-    requantisers: int = 0
-    cost: Cost = field(default_factory=Cost)
-    loss: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
-    """The choices for one part of a layer; ``role`` says which part."""
-
-    layer: str
-    role: str
-    choices: tuple[Choice, ...]
-
-    @property
-    def name(self) -> str:
-        """Unique name among the tables of a network."""
-        return f"{self.layer}:{self.role}"
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class DecisionTables:
-    """All tables of a network on a device, and how they hang together."""
-
-    tables: tuple[Table, ...]
-    couplings: tuple[Coupling, ...]
-    formats: tuple[Format, ...]
-    device: Device
-    interval_limit: int | None
-    loss_unit: float
-    accuracy_changes: LossTable
-
-    def problem(self) -> Problem:
-        """The tables as integers: utilisation, loss and interval to be minimised under the device's caps."""
-        codes = {number_format: code for code, number_format in enumerate(self.formats)}
-        limits = {name: self.device.usable(name) for name in RESOURCES}
-        caps = [Cap(resource=name, limit=limit) for name, limit in limits.items()]
-        limits = {name: limit for name, limit in limits.items() if limit}  # what a device has none of, no design uses
-        if self.interval_limit is not None:
-            caps.append(Cap(resource="interval_cycles", limit=self.interval_limit))
-        return Problem(
-            layers=tuple(self._columns(table, codes) for table in self.tables),
-            objectives=(
-                UtilisationObjective(name="utilisation", limits=limits),
-                AttributeObjective(name="loss"),
-                AttributeObjective(name="interval_cycles"),
-            ),
-            couplings=self.couplings,
-            caps=tuple(caps),
-            combine={"interval_cycles": Combine.MAX},
-        )
-
-    def _columns(self, table: Table, codes: Mapping[Format, int]) -> LayerTable:
-        choices = table.choices
-        columns = {name: [choice.cost.resource(name) for choice in choices] for name in RESOURCES}
-        columns["interval_cycles"] = [choice.cost.interval_cycles for choice in choices]
-        columns["loss"] = [round(choice.loss / self.loss_unit) for choice in choices]
-        columns["requantisers"] = [choice.requantisers for choice in choices]
-        for position in range(len(choices[0].inputs)):
-            columns[f"in{position}"] = [codes[choice.inputs[position]] for choice in choices]
-        columns["out"] = [-1 if choice.output is None else codes[choice.output] for choice in choices]
-        return LayerTable(name=table.name, columns=columns)
 
 
 def build_tables(prepared: Prepared, losses: LossTable, accuracy_changes: LossTable, device: Device) -> DecisionTables:
@@ -197,6 +122,17 @@ class _Builder:
                 return [Table(layer=layer.name, role="input", choices=tuple(outputs))]
             case Reshape():
                 return []
+            case Select():
+                return [self._table(layer, "move", self._select(layer))]
+            case Activate() if is_table(layer.activation):
+                return [self._table(layer, "table", self._function_table(layer))]
+            case Lstm() | Activate() if is_function(layer):
+                raise StudyError(
+                    f"layer {layer.name!r} ({layer.kind}) has no cost model: a study cannot choose its hardware. Its "
+                    "integer execution is defined (emulation.function_rules)"
+                )
+            case Softmax() | LayerNorm():
+                work = self._table(layer, "function", self._rows(layer))
             case MaxPool() | Transpose():
                 return [
                     self._table(layer, "pool" if isinstance(layer.operation, MaxPool) else "move", self._move(layer))
@@ -220,6 +156,12 @@ class _Builder:
     def _table(self, layer: Layer, role: str, choices: Iterator[Choice]) -> Table:
         """Only choices within the interval bound, or all if none is, so that `explain` can say what is missing."""
         every = tuple(choices)
+        if not every:
+            raise StudyError(
+                f"layer {layer.name!r} has no option: accumulators that saturate or round take simd = chunk inputs at "
+                "once, and chunk must divide the inputs of an output; use another chunk in [arithmetic], or add "
+                '"exact" to its accumulators'
+            )
         limit = self.interval_limit
         within = every if limit is None else tuple(one for one in every if one.cost.interval_cycles <= limit)
         return Table(layer=layer.name, role=role, choices=within or every)
@@ -233,39 +175,54 @@ class _Builder:
         offered = foldings(
             shape.outputs, shape.depth, groups=shape.groups, max_lanes=self.prepared.config.front.max_lanes
         )
-        for activation, second, loss, bits in self._datapaths(layer):
+        is_product = isinstance(layer.operation, MatMul)
+        for activation, second, arithmetic, loss, bits in self._datapaths(layer):
+            usable = usable_foldings(
+                offered, shape, weight_format=second, activation_format=activation, arithmetic=arithmetic
+            )
             costs = engine_costs(
                 shape,
                 weight_format=second,
                 activation_format=activation,
-                foldings=offered,
+                foldings=usable,
                 device=self.device,
                 multiplier_bits=self.multiplier_bits,
                 scale=self._scale(layer),
                 accumulator=bits,
+                arithmetic=arithmetic,
+                table_scope=self._table_scope,
             )
-            is_product = isinstance(layer.operation, MatMul)
-            for folding, cost in zip(offered, costs, strict=True):
+            for folding, cost in zip(usable, costs, strict=True):
                 yield Choice(
                     inputs=(activation, second) if is_product else (activation,),
                     weight=None if is_product else second,
+                    arithmetic=arithmetic,
                     folding=folding,
                     requantisers=requantisers(folding, shape),
                     cost=cost,
                     loss=loss,
                 )
 
-    def _datapaths(self, layer: Layer) -> Iterator[tuple[Format, Format, float, int | None]]:
-        """Operand formats with the loss the engine adds and its accumulator's width (None: worst case)."""
+    def _datapaths(self, layer: Layer) -> Iterator[tuple[Format, Format, Arithmetic, float, int | None]]:
+        """Operands and arithmetic with the loss the engine adds and its accumulator's width (None: worst case).
+
+        Products of two activations are exact: their errors are those of the edges, which are charged by themselves.
+        """
         edges = self.network.input_edges(layer)
         if isinstance(layer.operation, MatMul):
             for left, right in itertools.product(*(self.prepared.edge_menu(edge) for edge in edges)):
-                yield left, right, 0.0, None
+                if self.prepared.calibrated.engine_can_use(layer.name, left, right):
+                    yield left, right, Arithmetic(), 0.0, None
             return
-        for activation in self.prepared.edge_menu(edges[0]):
-            for weight in self.prepared.weight_menu(activation):
-                bits = self.prepared.calibrated.accumulator_bits(layer.name, activation, weight)
-                yield activation, weight, self.losses.engines[layer.name, activation, weight], bits
+        for activation, weight, arithmetic in self.prepared.datapaths(layer):
+            bits = self.prepared.calibrated.accumulator_bits(layer.name, activation, weight, arithmetic)
+            loss = self.losses.engines[layer.name, activation, weight, arithmetic]
+            yield activation, weight, arithmetic, loss, bits
+
+    @property
+    def _table_scope(self) -> TableScope:
+        per_channel = self.prepared.calibrated.scalings.weight.granularity is Granularity.CHANNEL
+        return TableScope.CHANNEL if per_channel else TableScope.TENSOR
 
     def _scale(self, layer: Layer) -> RequantiseScale:
         if isinstance(layer.activation, PRelu):
@@ -298,6 +255,40 @@ class _Builder:
                     cost = cost + self._rescale(total, layer, lanes, style)
                 cost = self._with_fifos(layer, operands, lanes, cost)
                 yield Choice(inputs=operands, lanes=lanes, requantisers=lanes, cost=cost)
+
+    def _select(self, layer: Layer) -> Iterator[Choice]:
+        edge = self.network.input_edges(layer)[0]
+        elements = self.network.by_name[layer.inputs[0]].elements
+        for number_format, lanes in itertools.product(self.prepared.edge_menu(edge), self._lanes(layer)):
+            cost = select_cost(number_format, elements=elements, lanes=lanes, device=self.device)
+            yield Choice(inputs=(number_format,), lanes=lanes, cost=cost)
+
+    def _function_table(self, layer: Layer) -> Iterator[Choice]:
+        """A table holds the codes of its output, so both formats decide its cost and no output stage follows."""
+        edge = self.network.input_edges(layer)[0]
+        menus = self.prepared.edge_menu(edge), self.prepared.edge_menu(layer.name)
+        for index, entry, lanes in itertools.product(*menus, self._lanes(layer)):
+            cost = table_cost(index, entry, elements=layer.elements, lanes=lanes, device=self.device)
+            loss = self.losses.edges[layer.name, entry]
+            yield Choice(inputs=(index,), output=entry, lanes=lanes, cost=cost, loss=loss)
+
+    def _rows(self, layer: Layer) -> Iterator[Choice]:
+        """A softmax or layer norm, several values of a row at once."""
+        edge = self.network.input_edges(layer)[0]
+        styles = tuple(MultiplierStyle)
+        for number_format in self.prepared.edge_menu(edge):
+            fields = row_fields(layer, self.prepared.calibrated.edge(edge, number_format))
+            for lanes, style in itertools.product(divisors(layer.shape[-1]), styles):
+                cost = row_cost(
+                    number_format,
+                    fields,
+                    elements=layer.elements,
+                    lanes=lanes,
+                    device=self.device,
+                    multiplier_bits=self.multiplier_bits,
+                    multipliers=style,
+                )
+                yield Choice(inputs=(number_format,), lanes=lanes, requantisers=lanes, cost=cost)
 
     def _rescale(self, operand: Format, layer: Layer, lanes: int, style: MultiplierStyle) -> Cost:
         return activation_cost(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -10,12 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dse.errors import StudyError
+from dse.menus import arithmetics_of, multiplies_by_default
 from dse.store import context_key
 from emulation.calibrated import CalibratedNetwork, Scalings
 from emulation.calibration import edge_ranges
 from emulation.catalogue import parse
+from emulation.datapaths import Requantisation
 from emulation.float_execution import run_float
-from emulation.formats import FixedPoint, Format
+from emulation.function_operations import Lstm
 from emulation.hardware import SEMANTICS
 from emulation.losses import Yardstick, yardstick
 from emulation.network import MatMul, Network
@@ -25,7 +28,6 @@ from emulation.quantisers import (
     MinimumError,
     Percentile,
     RangeRule,
-    Requantisation,
     ScaleKind,
     Scaling,
     ZeroChannels,
@@ -35,7 +37,12 @@ from emulation.sensitivity import EdgeProbe, EngineProbe, Probe, SensitivityBenc
 from emulation.workloads import LoadedWorkload, Samples, load_workload
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from dse.config import FormatsSection, StudyConfig
+    from emulation.datapaths import Arithmetic
+    from emulation.formats import Format
+    from emulation.network import Layer
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -70,18 +77,38 @@ class Prepared:
         )
 
     def edge_menu(self, edge: str) -> tuple[Format, ...]:
-        """Formats an edge may have, each once, in the order of the study file; the output's is fixed."""
+        """Formats an edge may have, each once, in the order of the study file; the output's is fixed.
+
+        Formats that hardware mode does not define there are left out (`emulation.compatibility.edge_can_have`).
+        """
         if edge == self.network.edge_of(self.network.output):
             return (parse(self.config.formats.output),)
         names = self.config.formats.activations
-        return tuple(dict.fromkeys(self.calibrated.edge_format(edge, parse(name)) for name in names))
+        every = dict.fromkeys(self.calibrated.edge_format(edge, parse(name)) for name in names)
+        return tuple(one for one in every if self.calibrated.edge_can_have(edge, one))
 
-    def weight_menu(self, activation: Format) -> tuple[Format, ...]:
-        """Weight formats that may be multiplied with an activation format."""
-        formats = tuple(parse(name) for name in self.config.formats.weights)
-        if self.config.formats.mixed_families:
-            return formats
-        return tuple(one for one in formats if isinstance(one, FixedPoint) == isinstance(activation, FixedPoint))
+    @cached_property
+    def weight_formats(self) -> tuple[Format, ...]:
+        """The weight formats of the study file."""
+        return tuple(parse(name) for name in self.config.formats.weights)
+
+    @cached_property
+    def arithmetics(self) -> tuple[Arithmetic, ...]:
+        """The arithmetics of the study file."""
+        return arithmetics_of(self.config.arithmetic)
+
+    def offers(self, layer: str, activation: Format, weight: Format, arithmetic: Arithmetic) -> bool:
+        """Whether the study multiplies these formats, and hardware mode defines that layer's engine with them."""
+        mixed = self.config.formats.mixed_families
+        return (mixed or multiplies_by_default(weight, activation)) and self.calibrated.engine_can_use(
+            layer, activation, weight, arithmetic
+        )
+
+    def datapaths(self, layer: Layer) -> Iterator[tuple[Format, Format, Arithmetic]]:
+        """Every (activation, weight, arithmetic) a layer with weights may have."""
+        activations = self.edge_menu(self.network.input_edges(layer)[0])
+        every = itertools.product(activations, self.weight_formats, self.arithmetics)
+        return (one for one in every if self.offers(layer.name, *one))
 
     def bench(self) -> SensitivityBench:
         """The bench that measures probes on the sensitivity samples."""
@@ -101,13 +128,15 @@ class Prepared:
             if isinstance(layer.operation, MatMul):
                 continue  # both operands are edges, which are charged by themselves
             edge = self.network.input_edges(layer)[0]
-            for activation in self.edge_menu(edge):
-                if self.reader_count(edge) > 1:
-                    found.append(EngineProbe(layer=layer.name, activation=activation, weight=None))
+            if self.reader_count(edge) > 1:
                 found += [
-                    EngineProbe(layer=layer.name, activation=activation, weight=weight)
-                    for weight in self.weight_menu(activation)
+                    EngineProbe(layer=layer.name, activation=activation, weight=None)
+                    for activation in self.edge_menu(edge)
                 ]
+            found += [
+                EngineProbe(layer=layer.name, activation=activation, weight=weight, arithmetic=arithmetic)
+                for activation, weight, arithmetic in self.datapaths(layer)
+            ]
         return tuple(found)
 
     def reader_count(self, edge: str) -> int:
@@ -135,7 +164,7 @@ def prepare(config: StudyConfig) -> Prepared:
         _check_scales(calibrated, config.formats)
     except ValueError as error:
         raise StudyError(str(error)) from error
-    return Prepared(
+    prepared = Prepared(
         config=config,
         workload=workload,
         network=network,
@@ -145,6 +174,36 @@ def prepare(config: StudyConfig) -> Prepared:
         validation=_first(splits.validation, data.validation_samples, "validation_samples"),
         test=_first(splits.test, data.test_samples, "test_samples"),
     )
+    _check_menus(prepared)
+    return prepared
+
+
+def _check_menus(prepared: Prepared) -> None:
+    """Every tensor needs a format and every layer a datapath: said before anything is measured."""
+    section = prepared.config.formats
+    network = prepared.network
+    for layer in network.layers:
+        if isinstance(layer.operation, Lstm):
+            raise StudyError(
+                f"layer {layer.name!r} (lstm) cannot be explored: recurrent layers are executed in integers, but have "
+                "no cost model and no folding yet. Explore the parts of the network before and after it"
+            )
+    for edge in network.edges:
+        if not prepared.edge_menu(edge):
+            raise StudyError(
+                f"[formats] activations = {list(section.activations)}: none of them is defined for tensor {edge!r} "
+                "(blocks reach only ungrouped convolutions and linear layers that read them directly): add an integer "
+                "or minifloat format"
+            )
+    for layer in network.engines:
+        if not isinstance(layer.operation, MatMul) and next(prepared.datapaths(layer), None) is None:
+            offered = [str(one) for one in prepared.edge_menu(network.input_edges(layer)[0])]
+            arithmetic = prepared.config.arithmetic
+            raise StudyError(
+                f"[formats] weights = {list(section.weights)}, [arithmetic] products = {list(arithmetic.products)}, "
+                f"accumulators = {list(arithmetic.accumulators)}: layer {layer.name!r} can use none of them with the "
+                f"formats {offered} of its input; add formats of one family, exact arithmetic, or mixed_families = true"
+            )
 
 
 def _check_scales(calibrated: CalibratedNetwork, section: FormatsSection) -> None:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from dse.menus import arithmetic_in_words
+from emulation.datapaths import Arithmetic
 from hwmodels.costs import total
 from reports import ReportData
 
@@ -67,6 +69,7 @@ def design_row(prepared: Prepared, design: Design, *, nondominated: bool) -> dic
         "bound": _bound_in_unit(prepared, design),
         "luts_error_band": design.total.error_band,
         "out_of_range": "; ".join(design.total.out_of_range),
+        "arithmetic": design.arithmetic_in_words,
         "assignment": design.formats.text,
     }
 
@@ -96,6 +99,7 @@ def _float_row(result: FrontResult) -> dict[str, Any]:
         "bound": math.nan,
         "luts_error_band": math.nan,
         "out_of_range": "",
+        "arithmetic": "",
         "assignment": "",
     }
 
@@ -128,6 +132,7 @@ def layer_rows(prepared: Prepared, design: Design) -> list[dict[str, Any]]:
                 "input_format": " + ".join(inputs),
                 "weight_format": str(design.weights[layer.name]) if layer.name in design.weights else "",
                 "output_format": str(design.edges[network.edge_of(layer.name)]),
+                "arithmetic": arithmetic_in_words(design.engines.get(layer.name, Arithmetic())),
                 "pe": folding.pe if folding else lanes,
                 "simd": folding.simd if folding else (1 if lanes else 0),
                 "style": folding.multipliers.value if folding else "",

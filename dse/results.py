@@ -66,16 +66,19 @@ class FrontResult:
         everything = (*self.designs, *self.uniform)
         return frozenset(one.name for one, flag in zip(everything, mark_nondominated(everything), strict=True) if flag)
 
-    def design(self, name: str) -> Design:
-        """A design by name.
+    def design(self, which: str | int) -> Design:
+        """A design by name, or one of the front by its position from 0.
 
         Raises:
-            KeyError: if there is none of that name.
+            StudyError: if there is none.
         """
+        if isinstance(which, int) and 0 <= which < len(self.designs):
+            return self.designs[which]
         for design in (*self.designs, *self.uniform):
-            if design.name == name:
+            if design.name == which:
                 return design
-        raise KeyError(name)
+        names = ", ".join(one.name for one in self.designs)
+        raise StudyError(f"there is no design {which!r}: the front has {names}, positions 0 to {len(self.designs) - 1}")
 
     def to_json(self) -> dict[str, Any]:
         """The result as JSON values."""

@@ -25,6 +25,7 @@ from emulation.network import (
     MaxPool,
     Network,
     Reshape,
+    Select,
     Transpose,
 )
 
@@ -53,6 +54,12 @@ def _order(network: Network, layer: Layer, orders: dict[str, NDArray[np.int64]])
             # moved[k] is the input's row-major index of the value at the output's index k
             moved = natural.reshape(shape).transpose(axes).reshape(-1)
             return np.argsort(moved)[orders[layer.inputs[0]]]
+        case Select(axis=axis, index=index):
+            shape = network.by_name[layer.inputs[0]].shape
+            places = np.unravel_index(orders[layer.inputs[0]], shape)
+            taken = places[axis] == index
+            rest = [place[taken] for position, place in enumerate(places) if position != axis]
+            return np.ravel_multi_index(rest, layer.shape) if rest else natural
         case operation if isinstance(operation, _SPATIAL) or _is_image(network, layer):
             return channels_last(layer.shape)
         case _:
@@ -110,7 +117,7 @@ def streamed_weight(layer: Layer, weight: NDArray[Any], input_order: NDArray[np.
 
 def reads_its_stream(network: Network, layer: Layer, orders: dict[str, NDArray[np.int64]]) -> bool:
     """Whether a layer can take its inputs as they arrive; else a reordering buffer stands before it."""
-    if isinstance(layer.operation, Input | Reshape | Transpose):
+    if isinstance(layer.operation, Input | Reshape | Select | Transpose):
         return True
     for name in layer.inputs:
         source = network.by_name[name]

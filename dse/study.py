@@ -25,7 +25,8 @@ from dse.errors import InfeasibleError, StudyError
 from dse.explanation import explain_caps
 from dse.export import export_design
 from dse.measurement import measure_formats, outputs_of
-from dse.options import DecisionTables, build_tables
+from dse.options import build_tables
+from dse.points import StudyPoint
 from dse.preparation import Prepared, prepare, samples_hash
 from dse.progress import announced, solver_progress
 from dse.report_data import report_data
@@ -41,8 +42,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
+    from dse.decision_tables import DecisionTables
     from dse.export import Exported
     from dse.solve.problem import Problem
+    from dse.solve.result import Point
     from emulation.calibrated import Formats
     from emulation.losses import Losses
     from emulation.workloads import Samples
@@ -271,14 +274,16 @@ class Study:
         Raises:
             StudyError: for an unknown design or a folder that is not empty.
         """
-        result = self._required()
-        try:
-            design = result.design(name)
-        except KeyError as error:
-            names = ", ".join(one.name for one in result.designs)
-            raise StudyError(f"there is no design {name!r}: the front has {names}") from error
         target = Path(folder) if folder is not None else self.folder / "exports" / name
-        return export_design(self.prepared, self.device, design, target)
+        return export_design(self.prepared, self.device, self._required().design(name), target)
+
+    def point(self, design: str | int) -> StudyPoint:
+        """A design of the front, by name or by position from 0, to work on: ``study.point("d04").module()`` trains.
+
+        Raises:
+            StudyError: for an unknown design, or a study without a front.
+        """
+        return StudyPoint(prepared=self.prepared, design=self._required().design(design))
 
     def export_again(self, name: str) -> Exported:
         """Like `export` into the study folder, replacing what an earlier run of the same study wrote there."""
@@ -289,7 +294,12 @@ class Study:
 
     def explain(self, limits: dict[str, int] | None = None) -> str:
         """Why the caps cannot be met and what would help, or that they can; ``limits`` replace usable resources."""
-        return explain_caps(self._problem(), limits or {}, time_limit_seconds=self.config.front.time_limit_seconds)
+        seconds = self.config.front.time_limit_seconds
+        return explain_caps(self._problem(), limits or {}, describe=self._describe, time_limit_seconds=seconds)
+
+    def _describe(self, point: Point) -> str:
+        design = design_of(self.prepared, self.tables, point, name="cheapest", kind=DesignKind.FRONT)
+        return design.summary
 
     def _problem(self) -> Problem:
         try:
@@ -303,6 +313,7 @@ class Study:
             validation=samples_hash(self.prepared.validation),
             test=samples_hash(self.prepared.test),
             formats=self.config.formats.model_dump(),
+            arithmetic=self.config.arithmetic.model_dump(),
             costs=cost_model_fingerprint(),
             device=repr(self.device),
             target=self.config.device.model_dump(),

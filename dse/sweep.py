@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 from dse.errors import StudyError
 from dse.progress import tracked
 from dse.store import Measurement
+from emulation.datapaths import Arithmetic
 from emulation.sensitivity import EdgeProbe, EngineProbe, Probe, SensitivityBench
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from dse.preparation import Prepared
     from dse.store import Store
+    from emulation.calibrated import Formats
     from emulation.formats import Format
     from emulation.losses import Losses
     from emulation.network import Network
@@ -35,7 +37,9 @@ def subject_of(probe: Probe) -> str:
     if isinstance(probe, EdgeProbe):
         return json.dumps(["edge", probe.edge, str(probe.format)])
     weight = "float" if probe.weight is None else str(probe.weight)
-    return json.dumps(["engine", probe.layer, str(probe.activation), weight])
+    # The default arithmetic has no word: what was measured before there was a choice keeps its key.
+    unusual = [] if probe.arithmetic == Arithmetic() else [str(probe.arithmetic)]
+    return json.dumps(["engine", probe.layer, str(probe.activation), weight, *unusual])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,19 +114,26 @@ class _one_torch_thread:  # noqa: N801 - a context manager is named like a funct
 class LossTable:
     """What each choice adds to a predicted loss (or another metric) of a design.
 
-    ``edges[edge, format]`` is charged once for a tensor, whoever reads it. ``engines[layer, activation, weight]`` is
-    what quantising the weights adds when the input is in ``activation`` already: the loss of the engine emulated
-    exactly, less the loss of its quantised input alone. It may be negative.
+    ``edges[edge, format]`` is charged once for a tensor, whoever reads it. ``engines[layer, activation, weight,
+    arithmetic]`` is what quantising the weights, and multiplying and summing that way, adds when the input is in
+    ``activation`` already: the loss of the engine emulated exactly, less the loss of its quantised input alone. It may
+    be negative.
     """
 
     edges: Mapping[tuple[str, Format], float]
-    engines: Mapping[tuple[str, Format, Format], float]
+    engines: Mapping[tuple[str, Format, Format, Arithmetic], float]
 
-    def total(self, network: Network, edges: Mapping[str, Format], weights: Mapping[str, Format]) -> float:
-        """The prediction for a whole design: the sum of what its formats add."""
+    def total(self, network: Network, formats: Formats) -> float:
+        """The prediction for a whole design: the sum of what its formats and arithmetics add."""
+        edges = formats.edges
         engines = sum(
-            self.engines[layer, edges[network.input_edges(network.by_name[layer])[0]], number_format]
-            for layer, number_format in weights.items()
+            self.engines[
+                layer,
+                edges[network.input_edges(network.by_name[layer])[0]],
+                number_format,
+                formats.engines.get(layer, Arithmetic()),
+            ]
+            for layer, number_format in formats.weights.items()
         )
         return engines + sum(self.edges[item] for item in edges.items())
 
@@ -160,5 +171,5 @@ def loss_table(prepared: Prepared, store: Store, metric: Callable[[Losses], floa
             alone = EngineProbe(layer=probe.layer, activation=probe.activation, weight=None)
             is_only_reader = prepared.reader_count(edge) == 1
             input_loss = edges[edge, probe.activation] if is_only_reader else loss(alone)
-            engines[probe.layer, probe.activation, probe.weight] = loss(probe) - input_loss
+            engines[probe.layer, probe.activation, probe.weight, probe.arithmetic] = loss(probe) - input_loss
     return LossTable(edges=edges, engines=engines)

@@ -116,6 +116,8 @@ def front_table(result: FrontResult, clock_mhz: float, *, width: int, most: int 
 
 
 _TEXTS: Final = ("design", "weights", "activations")
+_ARITHMETIC: Final = "arithmetic"
+"""A column for studies that offer more than exact arithmetic: left out where every design shown is exact."""
 _WIDE: Final = (
     *_TEXTS,
     *("util %", "LUT", "DSP", "BRAM", "frames/s", "latency\nus", "loss\npred.", "loss\nmeas."),
@@ -125,7 +127,9 @@ _NARROW: Final = (*_TEXTS, "util %", "frames/s", "loss\nmeas.", "valid.%\nmeas."
 
 
 def _filled(title: str, rows: Rows, headings: Sequence[str]) -> Table:
-    found = table(title, {heading: "left" if heading in _TEXTS else "right" for heading in headings})
+    if any(row.get(_ARITHMETIC) for row in rows):
+        headings = (*_TEXTS, _ARITHMETIC, *headings[len(_TEXTS) :])
+    found = table(title, {heading: "left" if heading in (*_TEXTS, _ARITHMETIC) else "right" for heading in headings})
     for row in rows:
         found.add_row(*(Text(row.get(heading, "")) for heading in headings))
     return found
@@ -148,6 +152,7 @@ def _design_cells(result: FrontResult, design: Design, clock_mhz: float) -> dict
         "design": design.name,
         "weights": design.weights_in_words,
         "activations": design.activations_in_words,
+        _ARITHMETIC: design.arithmetic_in_words,
         "util %": f"{100 * design.utilisation:.2f}",
         "LUT": f"{design.total.luts}",
         "DSP": f"{design.total.dsps}",
@@ -213,20 +218,37 @@ def closing_words(result: FrontResult) -> list[str]:
 
 
 def formats_table(entries: Sequence[Entry]) -> Table:
-    """The catalogue of formats."""
-    columns = {"name": "left", "bits": "right", "smallest": "right", "largest": "right", "step at 1": "right"}
-    found = table("Formats", columns | {"codes": "right", "source": "left"})
-    for row in format_rows(entries):
+    """The catalogue of formats, families apart."""
+    columns = {"name": "left", "family": "left", "bits": "right", "range": "left", "least > 0": "right"}
+    found = table("Formats", columns | {"epsilon": "right", "codes": "right", "source": "left"})
+    for entry, following in zip(entries, [*entries[1:], None], strict=True):
+        low, high = _short(entry.smallest), _short(entry.largest)
         found.add_row(
-            row["name"],
-            str(row["bits"]),
-            f"{row['smallest_positive']:.4g}",
-            f"{row['largest']:.4g}",
-            f"{row['epsilon']:.4g}",
-            str(row["finite_codes"]),
-            Text(row["source"]),
+            entry.name,
+            entry.family.value,
+            str(entry.format.width),
+            f"+-{high}" if low == f"-{high}" else f"{low} to {high}",
+            _short(entry.smallest_positive, digits=3),
+            _short(entry.epsilon, digits=3),
+            str(entry.finite_codes),
+            Text(entry.source.words),
+            end_section=following is not None and following.family is not entry.family,
         )
+    found.caption = (
+        "Range and codes of a block are an element's, its scale 1. bitfront formats NAME describes a format and draws "
+        "its number line; any other width works by the same grammar, e.g. int9, fixed<12,3>, e3m4fn, mx-e2m3/16."
+    )
+    found.caption_justify = "left"
     return found
+
+
+def _short(value: float, digits: int = 5) -> str:
+    """A number in a few digits; a power of two as such where decimals would need an exponent."""
+    text = f"{value:.{digits}g}"
+    mantissa, exponent = math.frexp(abs(value))
+    if "e" in text and mantissa == 0.5:  # frexp gives every power of two the mantissa 1/2
+        return f"{'-' if value < 0 else ''}2^{exponent - 1}"
+    return text
 
 
 def format_rows(entries: Sequence[Entry]) -> list[dict[str, Any]]:
@@ -234,12 +256,14 @@ def format_rows(entries: Sequence[Entry]) -> list[dict[str, Any]]:
     return [
         {
             "name": entry.name,
+            "family": entry.family.value,
             "bits": entry.format.width,
-            "smallest_positive": math.ldexp(1.0, entry.format.unit_exponent),
-            "largest": math.ldexp(float(entry.format.largest_integer), entry.format.unit_exponent),
+            "smallest": entry.smallest,
+            "largest": entry.largest,
+            "smallest_positive": entry.smallest_positive,
             "epsilon": entry.epsilon,
             "finite_codes": entry.finite_codes,
-            "source": entry.source,
+            "source": entry.source.reference,
         }
         for entry in entries
     ]

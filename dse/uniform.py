@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,11 +18,13 @@ from dse.solve.problem import Cap
 from dse.solve.result import Point
 from emulation.calibrated import Formats
 from emulation.catalogue import parse
+from emulation.datapaths import Arithmetic
+from emulation.formats import FixedPoint
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from dse.options import Choice, DecisionTables, Table
+    from dse.decision_tables import Choice, DecisionTables, Table
     from dse.preparation import Prepared
     from dse.solve.problem import Problem
     from emulation.formats import Format
@@ -29,31 +32,60 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UniformPair:
-    """A weight and an activation format for the whole network, and what each tensor then has."""
+    """A weight and an activation format for the whole network with one arithmetic, and what each tensor then has."""
 
     weight: Format
     activation: Format
+    arithmetic: Arithmetic
     formats: Formats
 
 
 def uniform_pairs(prepared: Prepared) -> list[UniformPair]:
-    """All pairs of the study's formats that may be multiplied.
+    """All pairs of the study's formats that may be multiplied, with each arithmetic that all layers can use.
 
     Every weight tensor has the weight format, every edge but the output the activation format (unsigned where it is
-    never negative).
+    never negative). Tensors that blocks do not reach have the widest fixed-point activation format of the study in
+    their place; pairs that some layer cannot use are left out.
     """
-    output = prepared.network.edge_of(prepared.network.output)
     pairs = []
+    layers = [layer.name for layer in prepared.network.layers if layer.weight is not None]
     for activation in map(parse, prepared.config.formats.activations):
-        edges = {
-            edge: prepared.edge_menu(edge)[0] if edge == output else prepared.calibrated.edge_format(edge, activation)
-            for edge in prepared.network.edges
-        }
-        for weight in prepared.weight_menu(activation):
-            weights = {layer.name: weight for layer in prepared.network.layers if layer.weight is not None}
-            formats = Formats(edges=edges, weights=weights)
-            pairs.append(UniformPair(weight=weight, activation=activation, formats=formats))
+        edges = _uniform_edges(prepared, activation)
+        if edges is None:
+            continue
+        for weight, arithmetic in itertools.product(prepared.weight_formats, prepared.arithmetics):
+            if _all_can_use(prepared, edges, weight, arithmetic):
+                engines = {} if arithmetic == Arithmetic() else dict.fromkeys(layers, arithmetic)
+                formats = Formats(edges=edges, weights=dict.fromkeys(layers, weight), engines=engines)
+                pairs.append(UniformPair(weight=weight, activation=activation, arithmetic=arithmetic, formats=formats))
     return pairs
+
+
+def _uniform_edges(prepared: Prepared, activation: Format) -> dict[str, Format] | None:
+    """The format of every edge, None if one can have neither the format nor fixed point in its place."""
+    output = prepared.network.edge_of(prepared.network.output)
+    edges: dict[str, Format] = {}
+    for edge in prepared.network.edges:
+        menu = prepared.edge_menu(edge)
+        wanted = prepared.calibrated.edge_format(edge, activation)
+        if edge == output:
+            wanted = menu[0]
+        elif wanted not in menu:
+            instead = [one for one in menu if isinstance(one, FixedPoint)]
+            if not instead:
+                return None
+            wanted = max(instead, key=lambda one: one.width)
+        edges[edge] = wanted
+    return edges
+
+
+def _all_can_use(prepared: Prepared, edges: Mapping[str, Format], weight: Format, arithmetic: Arithmetic) -> bool:
+    network = prepared.network
+    return all(
+        prepared.offers(layer.name, edges[network.input_edges(layer)[0]], weight, arithmetic)
+        for layer in network.layers
+        if layer.weight is not None
+    )
 
 
 def solve_uniform(
@@ -115,5 +147,6 @@ def _has_formats(table: Table, choice: Choice, inputs: tuple[Format, ...], forma
     return (
         (not choice.inputs or choice.inputs == inputs)
         and (choice.weight is None or choice.weight == formats.weights[table.layer])
+        and (choice.weight is None or choice.arithmetic == formats.engines.get(table.layer, Arithmetic()))
         and (choice.output is None or choice.output == formats.edges[table.layer])
     )

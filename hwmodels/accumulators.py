@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from emulation.formats import FixedPoint, MiniFloat
+    from emulation.formats import Format
 
 
 def accumulator_bits(
-    weight_format: FixedPoint | MiniFloat,
-    activation_format: FixedPoint | MiniFloat,
+    weight_format: Format,
+    activation_format: Format,
     depth: int,
     *,
     weight_sum: int | None = None,
@@ -18,8 +18,9 @@ def accumulator_bits(
 ) -> int:
     """Bits of the narrowest two's complement integer that holds every sum a layer can make, its sign included.
 
-    Codes mean integers in static units (see `emulation.formats`), so one rule serves fixed point and minifloats, whose
-    accumulator is then the Kulisch integer. Zero points are not counted: they move the integers by at most one bit.
+    Codes mean integers in static units (see `emulation.formats`), so one rule serves all scalar formats; for
+    minifloats the accumulator is the Kulisch integer. Zero points are not counted: they move the integers by at most
+    one bit.
 
     Args:
         weight_format: of the weights.
@@ -52,7 +53,7 @@ def accumulator_bits(
     return range_bits(min(low, 0) - bias, max(high, 0) + bias)
 
 
-def product_range(weight_format: FixedPoint | MiniFloat, activation_format: FixedPoint | MiniFloat) -> tuple[int, int]:
+def product_range(weight_format: Format, activation_format: Format) -> tuple[int, int]:
     """Least and greatest product of the integers two formats mean."""
     corners = [
         weight * activation

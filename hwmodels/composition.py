@@ -7,8 +7,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from hwmodels.costs import Cost
+from hwmodels.leading_ones import leading_one_error
+from hwmodels.lmul_units import lmul_lane_error
 from hwmodels.minifloat_units import minifloat_lane_error
 from hwmodels.rows import family_rows, relative_spread
+from hwmodels.shift_units import shift_lane_error
 from hwmodels.units import fixed_lane_luts, fixed_lane_rows, requantiser_luts, shifter_luts
 
 if TYPE_CHECKING:
@@ -18,6 +21,9 @@ if TYPE_CHECKING:
 
 FIXED_LANE: Final = "fixed-point lane"
 MINIFLOAT_LANE: Final = "minifloat lane"
+SHIFT_LANE: Final = "power-of-two lane"
+LMUL_LANE: Final = "l-mul lane"
+LEADING_ONE: Final = "block leading one"
 REQUANTISER: Final = "requantiser"
 SHIFTER: Final = "shifter"
 MEMORY: Final = "memory"
@@ -42,6 +48,12 @@ def family_error(family: str) -> float:
         return ASSUMED_ERRORS[family]
     if family == MINIFLOAT_LANE:
         return minifloat_lane_error()
+    if family == SHIFT_LANE:
+        return shift_lane_error()
+    if family == LMUL_LANE:
+        return lmul_lane_error()
+    if family == LEADING_ONE:
+        return leading_one_error()
     if family == FIXED_LANE:
         return _spread((fixed_lane_luts(row), row.luts) for row in fixed_lane_rows())
     if family == REQUANTISER:
@@ -51,8 +63,8 @@ def family_error(family: str) -> float:
         )
     if family == SHIFTER:
         return _spread((shifter_luts(row["width"], row["amount_bits"]), row.luts) for row in family_rows("shifter"))
-    known = f"{FIXED_LANE}, {MINIFLOAT_LANE}, {REQUANTISER}, {SHIFTER}, {MEMORY}, {LOGIC}"
-    raise ValueError(f"no error is known for units of family {family!r}: families are {known}")
+    known = (FIXED_LANE, MINIFLOAT_LANE, SHIFT_LANE, LMUL_LANE, LEADING_ONE, REQUANTISER, SHIFTER, MEMORY, LOGIC)
+    raise ValueError(f"no error is known for units of family {family!r}: families are {', '.join(known)}")
 
 
 def compose(

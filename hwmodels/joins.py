@@ -10,21 +10,18 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from emulation.formats import MiniFloat
 from hwmodels.composition import FIXED_LANE, LOGIC, MEMORY, MINIFLOAT_LANE, REQUANTISER, compose, device_notes
 from hwmodels.costs import Cost
 from hwmodels.folding import MemoryStyle, MultiplierStyle
 from hwmodels.memory import Access, memory_cost
-from hwmodels.minifloat_units import Significand, align_luts, value_bits
+from hwmodels.operands import decode_luts, decode_notes, value_bits
 from hwmodels.units import multiplier_luts, requantiser_notes, requantiser_round_luts_per_bit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from emulation.formats import FixedPoint
+    from emulation.formats import Format
     from hwmodels.devices import Device
-
-    Operand = FixedPoint | MiniFloat
 
 
 class Join(Enum):
@@ -42,7 +39,7 @@ class Rescale(Enum):
 
 
 def join_cost(
-    operands: Sequence[FixedPoint | MiniFloat],
+    operands: Sequence[Format],
     *,
     join: Join,
     rescale: Rescale,
@@ -74,7 +71,7 @@ def join_cost(
     if len(operands) < 2:
         raise ValueError(f"a join takes at least 2 operands, got {len(operands)}")
     _check_lanes(lanes, elements)
-    decode = sum(_decode_luts(operand) for operand in operands)
+    decode = sum(decode_luts(operand) for operand in operands)
     widest = max(value_bits(operand) for operand in operands)
     multiplied = [value_bits(operand) for operand in operands] if join is Join.ADD else [widest]
     if rescale is Rescale.NONE:
@@ -99,12 +96,12 @@ def join_cost(
         dsps=lanes * dsps,
         interval_cycles=cycles,
         fill_cycles=5 if multiplied else 3,
-        notes=(*device_notes(device), *notes),
+        notes=(*device_notes(device), *notes, *decode_notes(*operands)),
     )
 
 
 def activation_cost(
-    operand: FixedPoint | MiniFloat,
+    operand: Format,
     *,
     elements: int,
     lanes: int,
@@ -130,7 +127,7 @@ def activation_cost(
     scaled, dsps, notes = _multiply([bits], multiplier_bits, multipliers, device)
     cycles = elements // lanes
     luts = {
-        MINIFLOAT_LANE: lanes * _decode_luts(operand),
+        MINIFLOAT_LANE: lanes * decode_luts(operand),
         REQUANTISER: lanes * (scaled + requantiser_round_luts_per_bit() * bits),
         # Clearing a negative value or choosing its multiplier: a two-to-one multiplexer, two bits a LUT.
         LOGIC: lanes * (bits + multiplier_bits) / 2 + _stream_luts(cycles),
@@ -141,11 +138,11 @@ def activation_cost(
         dsps=lanes * dsps,
         interval_cycles=cycles,
         fill_cycles=4,
-        notes=(*device_notes(device), *notes),
+        notes=(*device_notes(device), *notes, *decode_notes(operand)),
     )
 
 
-def transpose_cost(operand: FixedPoint | MiniFloat, *, elements: int, lanes: int, device: Device) -> Cost:
+def transpose_cost(operand: Format, *, elements: int, lanes: int, device: Device) -> Cost:
     """A transpose: two buffers of the whole tensor, one filled while the other is read. A reshape costs nothing.
 
     Raises:
@@ -195,13 +192,6 @@ def _multiply(
         return 0.0, sum(device.dsp.tiles(width, multiplier_bits + 1) for width in widths), ()
     notes = dict.fromkeys(note for width in widths for note in requantiser_notes(width, multiplier_bits))
     return sum(multiplier_luts(width, multiplier_bits) for width in widths), 0, tuple(notes)
-
-
-def _decode_luts(operand: FixedPoint | MiniFloat) -> float:
-    if not isinstance(operand, MiniFloat):
-        return 0.0
-    number = Significand.of(operand)
-    return align_luts(number.bits, number.largest_shift)
 
 
 def _stream_luts(cycles: int) -> float:

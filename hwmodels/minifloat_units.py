@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from emulation.formats import FixedPoint, MiniFloat, Sign, Subnormals
+from emulation.formats import FixedPoint, MiniFloat, Subnormals
 from hwmodels.rows import family_rows, relative_least_squares, relative_spread
 from hwmodels.units import adder_tree, multiplier_luts
 
@@ -53,17 +53,6 @@ class Significand:
             exponent_bits=number_format.exponent_bits,
             largest_shift=shift,
         )
-
-
-def value_bits(number_format: FixedPoint | MiniFloat) -> int:
-    """Two's complement (or unsigned) bits of the integers v that a format's codes mean.
-
-    >>> value_bits(MiniFloat(exponent_bits=2, mantissa_bits=1))
-    5
-    """
-    if isinstance(number_format, FixedPoint):
-        return number_format.width
-    return number_format.largest_integer.bit_length() + (1 if number_format.sign is Sign.SIGNED else 0)
 
 
 def product_luts(weight: Significand, activation: Significand) -> float:

@@ -6,25 +6,34 @@ its consumers while the engine before it is priced without knowing it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from emulation.formats import FixedPoint, MiniFloat, Sign
+from emulation.formats import Codebook, FixedPoint, KHot, MiniFloat, Sign, SignMagnitude
+from hwmodels.block_units import block_output_flip_flops, block_output_luts, block_output_notes
 from hwmodels.composition import LOGIC, REQUANTISER, SHIFTER, compose, device_notes
 from hwmodels.minifloat_units import Significand
+from hwmodels.operands import block_of, element_of, value_bits
+from hwmodels.table_units import code_table_luts, level_count, level_search_luts
 from hwmodels.units import SATURATE_LUTS_PER_BIT, shifter_luts
 
 if TYPE_CHECKING:
+    from emulation.formats import BlockScaled, Format
     from hwmodels.costs import Cost
     from hwmodels.devices import Device
 
+ADAPTER_LUTS_PER_BIT: Final = 0.5
+"""The width adapter of the output stream: two bits of a two-to-one multiplexer in one dual-output LUT (UG474)."""
 
-def output_stage_cost(output_format: FixedPoint | MiniFloat, *, requantisers: int, device: Device) -> Cost:
-    """Saturation into fixed point, or normalisation, rounding and saturation into a minifloat, and output registers.
+
+def output_stage_cost(output_format: Format, *, requantisers: int, device: Device) -> Cost:
+    """Saturation into fixed point, or the search for a code of another format, and output registers.
 
     Into fixed point: the multiplexers that choose the value or a bound (part of the measured requantisers). Into a
     minifloat, composed and not measured as a whole: the magnitude, zero tests that find the leading one, the measured
     barrel shifter over as many bits as the format's largest integer has, an adder that rounds, and the multiplexers.
-    The interval is not limited by it, since an engine has as many requantisers as its outputs need.
+    Into a table: a binary search over the midpoints of its levels (`hwmodels.table_units.level_search_luts`). Into
+    blocks: `hwmodels.block_units.block_output_luts`. The interval is not limited by it, since an engine has as many
+    requantisers as its outputs need.
 
     Args:
         output_format: of the edge.
@@ -40,27 +49,37 @@ def output_stage_cost(output_format: FixedPoint | MiniFloat, *, requantisers: in
     """
     if requantisers < 1:
         raise ValueError(f"an output stage serves at least 1 requantiser, got {requantisers}")
-    if not isinstance(output_format, (FixedPoint, MiniFloat)):
+    blocks = block_of(output_format)
+    if blocks is not None:
+        return _into_blocks(blocks, requantisers, device)
+    element = element_of(output_format)
+    if isinstance(element, (KHot, Codebook)):
+        return _into_levels(element, requantisers, device)
+    if isinstance(element, MiniFloat):
+        return _into_minifloat(element, requantisers, device)
+    if not isinstance(element, (FixedPoint, SignMagnitude)):
         raise ValueError(  # noqa: TRY004 - bad input of a study, reported like any other
-            f"there is no cost model for {output_format}: use a FixedPoint or MiniFloat format"
+            f"there is no cost model for {output_format} as an output: use a FixedPoint, MiniFloat, KHot, Codebook or "
+            "BlockScaled format"
         )
+    width = element.width
+    return compose(
+        {REQUANTISER: requantisers * SATURATE_LUTS_PER_BIT * width, LOGIC: requantisers * width * ADAPTER_LUTS_PER_BIT},
+        flip_flops=requantisers * 2 * width,
+        fill_cycles=1,
+        notes=device_notes(device),
+    )
+
+
+def _into_minifloat(output_format: MiniFloat, requantisers: int, device: Device) -> Cost:
     width = output_format.width
-    # The width adapter of the output stream: two bits of a two-to-one multiplexer in one dual-output LUT (UG474).
-    adapter = width / 2
-    saturate = SATURATE_LUTS_PER_BIT * width
-    if isinstance(output_format, FixedPoint):
-        return compose(
-            {REQUANTISER: requantisers * saturate, LOGIC: requantisers * adapter},
-            flip_flops=requantisers * 2 * width,
-            fill_cycles=1,
-            notes=device_notes(device),
-        )
     magnitude_bits = output_format.largest_integer.bit_length()
     number = Significand.of(output_format)
     digits = number.largest_shift.bit_length()
     negate = magnitude_bits if output_format.sign is Sign.SIGNED else 0
     # A test over half of what is left, for each digit of the shift: together about every bit once, five new bits a LUT.
     leading_one = magnitude_bits / 5 + digits if digits else 0.0
+    adapter, saturate = width * ADAPTER_LUTS_PER_BIT, SATURATE_LUTS_PER_BIT * width
     logic = saturate + adapter + negate + leading_one + number.bits + number.exponent_bits
     return compose(
         {LOGIC: requantisers * logic, SHIFTER: requantisers * shifter_luts(magnitude_bits, digits)},
@@ -70,4 +89,29 @@ def output_stage_cost(output_format: FixedPoint | MiniFloat, *, requantisers: in
             *device_notes(device),
             f"output stage {output_format}: normaliser composed of measured shifters and assumed logic",
         ),
+    )
+
+
+def _into_levels(output_format: KHot | Codebook, requantisers: int, device: Device) -> Cost:
+    # A midpoint of two integers takes one more bit; another one tells whether anything lies below it.
+    bits = value_bits(output_format) + 2
+    levels = level_count(output_format)
+    stages = max(levels - 1, 1).bit_length()
+    search = level_search_luts(levels, bits) + code_table_luts(output_format)
+    adapter = output_format.width * ADAPTER_LUTS_PER_BIT
+    return compose(
+        {LOGIC: requantisers * (search + adapter)},
+        flip_flops=requantisers * (stages * (bits + stages) + output_format.width),
+        fill_cycles=stages,
+        notes=(*device_notes(device), f"output stage {output_format}: search among {levels} levels, assumed logic"),
+    )
+
+
+def _into_blocks(output_format: BlockScaled, requantisers: int, device: Device) -> Cost:
+    return compose(
+        block_output_luts(output_format, requantisers),
+        flip_flops=block_output_flip_flops(output_format, requantisers),
+        # A block is complete before its first element leaves.
+        fill_cycles=-(-output_format.block_size // requantisers) + 3,
+        notes=(*device_notes(device), *block_output_notes(output_format, requantisers)),
     )

@@ -6,16 +6,15 @@ import math
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from emulation.formats import MiniFloat
 from hwmodels.composition import FIXED_LANE, LOGIC, MEMORY, MINIFLOAT_LANE, REQUANTISER, compose, device_notes
 from hwmodels.folding import MemoryStyle
 from hwmodels.memory import Access, memory_cost
-from hwmodels.minifloat_units import Significand, align_luts, value_bits
+from hwmodels.operands import decode_luts, decode_notes, has_ordered_codes, value_bits
 from hwmodels.units import multiplier_luts, requantiser_notes, requantiser_round_luts_per_bit
 from hwmodels.windows import first_window_positions, held_positions
 
 if TYPE_CHECKING:
-    from emulation.formats import FixedPoint
+    from emulation.formats import Format
     from emulation.network import Window
     from hwmodels.costs import Cost
     from hwmodels.devices import Device
@@ -39,7 +38,7 @@ def pool_cost(
     window: Window,
     space: tuple[int, ...],
     channels: int,
-    number_format: FixedPoint | MiniFloat,
+    number_format: Format,
     lanes: int,
     device: Device,
     multiplier_bits: int = 16,
@@ -78,16 +77,18 @@ def pool_cost(
     counters = sum(size.bit_length() for size in (*space, *window.kernel, groups))
     # Counters a LUT a bit and the handshake; assumed like all control logic.
     luts = {MEMORY: float(memory.luts), LOGIC: 10.0 + counters}
-    notes = device_notes(device)
+    notes = device_notes(device) + decode_notes(number_format)
     registers = lanes * (number_format.width + state_bits) + counters
     if pool is Pool.MAXIMUM:
         # A comparison is a subtraction (the measured adder), the choice half a LUT a bit.
-        luts[FIXED_LANE] = lanes * 1.5 * number_format.width
+        luts[FIXED_LANE] = lanes * 1.5 * state_bits
+        if not has_ordered_codes(number_format):
+            # What is compared are the integers; the code of the larger one is kept beside it.
+            luts[MINIFLOAT_LANE] = lanes * decode_luts(number_format)
     else:
         count = pool_requantisers(window, lanes)
-        if isinstance(number_format, MiniFloat):
-            number = Significand.of(number_format)
-            luts[MINIFLOAT_LANE] = lanes * align_luts(number.bits, number.largest_shift)
+        if decode := decode_luts(number_format):
+            luts[MINIFLOAT_LANE] = lanes * decode
         luts[FIXED_LANE] = float(lanes * state_bits)
         rounding = requantiser_round_luts_per_bit() * state_bits
         luts[REQUANTISER] = count * (multiplier_luts(state_bits, multiplier_bits) + rounding)
@@ -110,7 +111,8 @@ def _overlaps(window: Window) -> bool:
     )
 
 
-def _state_bits(pool: Pool, number_format: FixedPoint | MiniFloat, window: Window) -> int:
+def _state_bits(pool: Pool, number_format: Format, window: Window) -> int:
     if pool is Pool.MAXIMUM:
-        return number_format.width
+        ordered = has_ordered_codes(number_format)
+        return number_format.width if ordered else number_format.width + value_bits(number_format)
     return value_bits(number_format) + (window.taps - 1).bit_length()

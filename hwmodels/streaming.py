@@ -10,6 +10,7 @@ import math
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from emulation.function_operations import LayerNorm, Softmax
 from emulation.network import (
     ENGINE_OPERATIONS,
     Add,
@@ -19,6 +20,7 @@ from emulation.network import (
     Linear,
     MatMul,
     MaxPool,
+    Select,
     Transpose,
 )
 from hwmodels.windows import first_window_positions
@@ -78,8 +80,9 @@ def latency_cycles(network: Network, fill: Mapping[str, int], interval: Mapping[
 def first_output_share(network: Network, layer: Layer, position: int = 0) -> Fraction:
     """The share of an input's values a layer must see before its first output.
 
-    A convolution or pool needs its first window, a linear layer one vector of inputs, a MatMul one row of the left and
-    all of the right operand, a transpose everything, and all other layers a value at a time (0).
+    A convolution or pool needs its first window, a linear layer, softmax or layer norm one vector of inputs, a MatMul
+    one row of the left and all of the right operand, a transpose everything, a selection the share of its axis before
+    the index, and all other layers a value at a time (0).
 
     Args:
         network: the graph.
@@ -90,8 +93,10 @@ def first_output_share(network: Network, layer: Layer, position: int = 0) -> Fra
     if isinstance(operation, (Convolution, MaxPool, AveragePool)):
         space = network.by_name[layer.inputs[0]].shape[1:]
         return Fraction(first_window_positions(operation.window, space), math.prod(space))
-    if isinstance(operation, Linear):
+    if isinstance(operation, (Linear, Softmax, LayerNorm)):
         return Fraction(1, layer.positions)
+    if isinstance(operation, Select):
+        return Fraction(operation.index, network.by_name[layer.inputs[0]].shape[operation.axis])
     if isinstance(operation, MatMul):
         sets = math.prod(layer.shape[:-2])
         return Fraction(1, layer.positions if position == 0 else sets)

@@ -63,19 +63,21 @@ def multiplier_notes(first_bits: int, second_bits: int) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=1 << 14)
-def adder_tree(operands: int, bits: int) -> tuple[int, int, int]:
+def adder_tree(operands: int, bits: int, most: int | None = None) -> tuple[int, int, int]:
     """LUTs, register bits after all levels, and levels of a tree that adds ``operands`` numbers of ``bits`` bits.
 
-    An adder of two W-bit numbers takes W LUTs (measured for 8, 16 and 32 bits) and makes W + 1 bits.
+    An adder of two W-bit numbers takes W LUTs (measured for 8, 16 and 32 bits) and makes W + 1 bits, of which no more
+    than ``most`` are kept (sums that wrap).
 
     >>> adder_tree(8, 16)
     (116, 123, 3)
     """
     luts = registers = levels = 0
+    bits = bits if most is None else min(bits, most)
     while operands > 1:
         pairs, odd = divmod(operands, 2)
         luts += pairs * bits
-        bits += 1
+        bits = bits + 1 if most is None else min(bits + 1, most)
         operands = pairs + odd
         registers += operands * bits
         levels += 1

@@ -15,18 +15,22 @@ import pytest
 from dse.config import StudyConfig, check_config
 from dse.decoding import design_of
 from dse.designs import DesignKind
-from dse.options import DecisionTables, build_tables
+from dse.options import build_tables
 from dse.preparation import Prepared, prepare
 from dse.solve.evaluate import evaluate
 from dse.solve.result import Certificate, Point, Status
 from dse.study import Study
 from dse.sweep import LossTable
+from emulation.datapaths import Arithmetic
 from hwmodels.devices import load_device
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dse.decision_tables import DecisionTables
     from dse.designs import Design
+    from emulation.calibrated import Formats
+    from emulation.formats import Format
 
 TINY_MENU = {"weights": ["int2", "int4", "int8"], "activations": ["int2", "int4", "int8"]}
 MIXED_MENU = {
@@ -57,22 +61,28 @@ class Bench:
     losses: LossTable
     tables: DecisionTables
 
-    def selection(self, seed: int) -> tuple[int, ...]:
-        """Option indices of a random valid design: formats are drawn first, then foldings that go with them."""
+    def selection(self, seed: int, formats: Formats | None = None) -> tuple[int, ...]:
+        """Option indices of a random valid design: formats are drawn first, if not given, then foldings for them."""
         draw = random.Random(seed)  # noqa: S311 - not for secrets
-        prepared, network = self.prepared, self.prepared.network
-        edges = {edge: draw.choice(prepared.edge_menu(edge)) for edge in network.edges}
+        network = self.prepared.network
+        edges = dict(formats.edges) if formats is not None else self._edges(draw)
         counts: dict[str, int] = {}
         selection = []
         for table in self.tables.tables:
             layer = network.by_name[table.layer]
             inputs = tuple(edges[edge] for edge in network.input_edges(layer))
-            weight = draw.choice(prepared.weight_menu(inputs[0])) if layer.weight is not None else None
+            weight, arithmetic = None, Arithmetic()
+            if table.role == "engine" and formats is not None and layer.name in formats.weights:
+                weight = formats.weights[layer.name]
+                arithmetic = formats.engines.get(layer.name, Arithmetic())
+            elif table.role == "engine":
+                offered = dict.fromkeys((one.weight, one.arithmetic) for one in table.choices if one.inputs == inputs)
+                weight, arithmetic = draw.choice(list(offered))
             fitting = [
                 index
                 for index, choice in enumerate(table.choices)
                 if (not choice.inputs or choice.inputs == inputs)
-                and (choice.weight is None or choice.weight == weight)
+                and (choice.weight is None or (choice.weight, choice.arithmetic) == (weight, arithmetic))
                 and (choice.output is None or choice.output == edges[table.layer])
                 and (table.role != "output" or choice.requantisers == counts[table.layer])
             ]
@@ -80,9 +90,20 @@ class Bench:
             counts[table.layer] = table.choices[selection[-1]].requantisers
         return tuple(selection)
 
-    def design(self, seed: int) -> Design:
+    def _edges(self, draw: random.Random) -> dict[str, Format]:
+        """Formats of all edges that leave every layer with weights a datapath that some folding has."""
+        prepared, network = self.prepared, self.prepared.network
+        engines = [table for table in self.tables.tables if table.role == "engine"]
+        offered = {table.layer: {one.inputs for one in table.choices} for table in engines}
+        while True:
+            edges = {edge: draw.choice(prepared.edge_menu(edge)) for edge in network.edges}
+            inputs = {one.name: tuple(edges[edge] for edge in network.input_edges(one)) for one in network.engines}
+            if all(found in offered[name] for name, found in inputs.items()):
+                return edges
+
+    def design(self, seed: int, formats: Formats | None = None) -> Design:
         """The design of a random selection."""
-        selection = self.selection(seed)
+        selection = self.selection(seed, formats)
         worth = evaluate(self.tables.problem(), selection)
         broken = [one for one in worth.violations if "coupling" in one]
         assert not broken, broken
@@ -118,10 +139,10 @@ def make_bench(workload: str, **sections: Any) -> Bench:
     network = prepared.network
     edges = {(edge, one): draw.uniform(0.0, 0.1) for edge in network.edges for one in prepared.edge_menu(edge)}
     engines = {
-        (layer.name, activation, weight): draw.uniform(-0.01, 0.1)
+        (layer.name, *datapath): draw.uniform(-0.01, 0.1)
         for layer in network.engines
-        for activation in prepared.edge_menu(network.input_edges(layer)[0])
-        for weight in prepared.weight_menu(activation)
+        if layer.weight is not None
+        for datapath in prepared.datapaths(layer)
     }
     losses = LossTable(edges=edges, engines=engines)
     return Bench(

@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import json
 import re
-from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,142 +18,12 @@ from dse.export import VECTOR_COUNT, export_design, file_names
 from emulation.calibrated import CalibratedNetwork
 from emulation.execution import execute
 from emulation.network import Network
+from tests.dse.manifest_interpreter import Interpreter
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-
-
-class Interpreter:
-    """Runs an exported design from its folder: plain NumPy and Python integers, streams with channels last."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
-
-    def run(self, most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Outputs computed and outputs expected, both ``(samples, values)``."""
-        vectors = self.manifest["vectors"]
-        given = np.loadtxt(self.folder / vectors["input"]["file"], dtype=np.int64, ndmin=2)[:most]
-        expected = np.loadtxt(self.folder / vectors["output"]["file"], dtype=np.int64, ndmin=2)[:most]
-        streams: dict[str, NDArray[np.int64]] = {}
-        for layer in self.manifest["layers"]:
-            sources = [streams[name] for name in layer["inputs"]]
-            values = given if layer["op"] == "input" else self._layer(layer, sources)
-            streams[layer["name"]] = values.reshape(len(given), *layer["shape"])
-        return streams[self.manifest["output"]["layer"]].reshape(len(given), -1), expected
-
-    def _layer(self, layer: dict[str, Any], sources: list[NDArray[np.int64]]) -> NDArray[np.int64]:
-        assert "reorder_inputs" not in layer
-        operation = layer["op"]
-        if operation == "reshape":
-            return sources[0]
-        if operation == "maxpool":
-            return self._windows(layer, sources[0], fill=-(2**62)).max(axis=(3, 4))
-        if operation == "concat":
-            rules = layer["parts"]
-            parts = [self._requantise(rule, part) for rule, part in zip(rules, sources, strict=True)]
-            return np.concatenate(parts, axis=layer["axis"] + 1)
-        return self._requantise(layer, self._accumulate(layer, sources))
-
-    def _accumulate(self, layer: dict[str, Any], sources: list[NDArray[np.int64]]) -> NDArray[np.int64]:
-        match layer["op"]:
-            case "add":
-                return sum(b * source for b, source in zip(layer["addend_multipliers"], sources, strict=True))
-            case "averagepool":
-                return self._windows(layer, sources[0], fill=0).sum(axis=(3, 4))
-            case "activate":
-                return sources[0]
-        weight = self._weights(layer["weight"])
-        if layer["op"] == "linear":
-            sums = sources[0].reshape(len(sources[0]), -1) @ weight
-        else:
-            windows = self._windows(layer, sources[0], fill=0)
-            groups = layer["groups"]
-            inputs, outputs = np.split(windows, groups, axis=-1), np.split(weight, groups, axis=-1)
-            sums = np.concatenate(
-                [np.tensordot(a, b, axes=([3, 4, 5], [0, 1, 2])) for a, b in zip(inputs, outputs, strict=True)], axis=-1
-            )
-        sums = sums + (self._integers(layer["bias"]) if "bias" in layer else 0)
-        assert layer["acc_type"]["signed"]
-        assert np.abs(sums).max() < 1 << (layer["acc_type"]["bits"] - 1)
-        return sums
-
-    @staticmethod
-    def _windows(layer: dict[str, Any], values: NDArray[np.int64], *, fill: int) -> NDArray[np.int64]:
-        """``(samples, rows, columns, kernel rows, kernel columns, channels)``."""
-        padded = np.pad(values, [(0, 0), *layer["padding"], (0, 0)], constant_values=fill)
-        sizes = [
-            (size - dilation * (kernel - 1) - 1) // stride + 1
-            for size, dilation, kernel, stride in zip(
-                padded.shape[1:3], layer["dilation"], layer["kernel"], layer["stride"], strict=True
-            )
-        ]
-        found = np.empty((len(values), *sizes, *layer["kernel"], values.shape[-1]), dtype=np.int64)
-        for row, column in product(*map(range, layer["kernel"])):
-            starts = [tap * dilation for tap, dilation in zip((row, column), layer["dilation"], strict=True)]
-            rows, columns = (
-                slice(start, start + stride * size, stride)
-                for start, stride, size in zip(starts, layer["stride"], sizes, strict=True)
-            )
-            found[:, :, :, row, column, :] = padded[:, rows, columns, :][:, : sizes[0], : sizes[1]]
-        return found
-
-    def _integers(self, entry: dict[str, Any]) -> NDArray[np.int64]:
-        return np.array([int(line) for line in (self.folder / entry["file"]).read_text().split()])
-
-    def _weights(self, entry: dict[str, Any]) -> NDArray[np.int64]:
-        kind, stored = entry["type"], self._integers(entry)
-        assert entry["layout"].split(",")[-2:] == ["in", "out"]
-        if kind["stored"] == "code":
-            stored = np.array([self._decode(int(code), kind) for code in stored])
-        return (stored - entry["zero_point"]).reshape(entry["shape"])
-
-    @staticmethod
-    def _decode(code: int, kind: dict[str, Any]) -> int:
-        mantissa_bits, magnitude_bits = kind["mantissa_bits"], kind["mantissa_bits"] + kind["exponent_bits"]
-        negative, magnitude = divmod(code, 1 << magnitude_bits)
-        assert magnitude <= kind["largest_magnitude_code"]
-        assert negative in ((0, 1) if kind["signed"] else (0,))
-        exponent, fraction = divmod(magnitude, 1 << mantissa_bits)
-        value = ((1 << mantissa_bits) + fraction) << (exponent - 1) if exponent else fraction
-        return -value if negative else value
-
-    def _requantise(self, rule: dict[str, Any], sums: NDArray[np.int64]) -> NDArray[np.int64]:
-        channels = sums.shape[-1]
-        positive = self._multipliers(rule["mult"], channels)
-        negative = self._multipliers(rule.get("negative_mult", rule["mult"]), channels)
-        flat = [
-            _round(int(value) * (negative[channel] if value < 0 else positive[channel]), rule)
-            for row in sums.reshape(-1, channels)
-            for channel, value in enumerate(row)
-        ]
-        return np.array(flat, dtype=np.int64).reshape(sums.shape)
-
-    def _multipliers(self, entry: int | dict[str, Any], channels: int) -> list[int]:
-        found = [entry] if isinstance(entry, int) else self._integers(entry).tolist()
-        return found * channels if len(found) == 1 else found
-
-
-def _round(number: int, rule: dict[str, Any]) -> int:
-    """``number * 2**-shift`` half to even onto the grid, once, then saturated."""
-    kind = rule["out_type"]
-    assert (kind["rounding"], kind["overflow"]) == ("half-even", "SAT")
-    magnitude, shift, coarse = abs(number), rule["shift"], 0
-    if kind["grid"] != "integer":
-        coarse = max(0, magnitude.bit_length() - 1 - shift - kind["grid"]["mantissa_bits"])
-    cut = shift + coarse
-    if cut <= 0:
-        rounded = magnitude << -cut
-    else:
-        rounded, rest = divmod(magnitude, 1 << cut)
-        half = 1 << (cut - 1)
-        rounded += rest > half or (rest == half and rounded % 2)
-    rounded <<= coarse
-    return min(max(-rounded if number < 0 else rounded, kind["low"]), kind["high"])
 
 
 def files_of(folder: Path) -> dict[str, bytes]:

@@ -10,10 +10,12 @@ import dse.preparation
 import emulation.sensitivity
 from dse.errors import StudyError
 from dse.measurement import measure_formats, outputs_of
+from dse.menus import multiplies_by_default
 from dse.preparation import prepare
 from dse.store import Store
 from dse.study import Study
 from emulation.calibrated import Formats
+from emulation.catalogue import parse
 from emulation.reference import execute_reference
 from emulation.sensitivity import EdgeProbe, EngineProbe
 from emulation.workloads import Samples
@@ -174,7 +176,8 @@ def test_probes_are_all_pairs_of_the_menus(bench):
     assert shared
     full = sum(isinstance(probe, EngineProbe) and probe.weight is not None for probe in probes)
     assert full == sum(
-        len(prepared.weight_menu(one))
+        multiplies_by_default(weight, one) or prepared.config.formats.mixed_families
         for layer in network.engines
         for one in prepared.edge_menu(network.input_edges(layer)[0])
+        for weight in map(parse, prepared.config.formats.weights)
     )

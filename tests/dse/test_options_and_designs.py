@@ -6,13 +6,15 @@ import itertools
 import numpy as np
 import pytest
 
+from dse.decision_tables import RESOURCES
 from dse.designs import design_from_json, design_to_json
 from dse.errors import StudyError
-from dse.options import RESOURCES, build_tables
+from dse.options import build_tables
 from dse.solve import optimise
 from dse.uniform import solve_uniform, uniform_pairs, uniform_rows
 from emulation.calibrated import Formats
 from emulation.catalogue import parse
+from emulation.datapaths import Arithmetic
 from emulation.formats import FixedPoint, Sign
 from emulation.network import Add, Concat, Convolution, Input, Linear, Reshape
 from hwmodels.costs import Cost, total
@@ -100,7 +102,7 @@ def test_costs_and_losses_of_a_design_are_the_sums_of_its_parts(drawn):
         assert design.interval_cycles == max(part.cost.interval_cycles for part in design.parts)
         exact = sum(found.losses.edges[edge, one] for edge, one in design.edges.items())
         exact += sum(
-            found.losses.engines[layer, design.edges[network.input_edges(network.by_name[layer])[0]], one]
+            found.losses.engines[layer, design.edges[network.input_edges(network.by_name[layer])[0]], one, Arithmetic()]
             for layer, one in design.weights.items()
         )
         assert sum(part.loss for part in design.parts) == pytest.approx(exact, rel=1e-12)

@@ -8,6 +8,7 @@ from hypothesis import strategies as some
 
 from dse.config import CONFIG_NAME, STUDY_VERSION, StudyConfig, check_config, load_config, render_config
 from dse.errors import StudyError
+from dse.menus import arithmetics_of
 
 
 def test_defaults_are_all_written_and_read_back():
@@ -27,7 +28,7 @@ def test_every_setting_is_explained_on_the_line_above():
     assert all(lines[index - 1].startswith("# ") for index in keys if not lines[index].startswith("version"))
 
 
-names = some.sampled_from(["int2", "int8", "e4m3fn", "fixed<8,4>", "e2m1", "uint5"])
+names = some.sampled_from(["int2", "int8", "e4m3fn", "fixed<8,4>", "e2m1", "uint5", "mxfp4", "bfp6/16"])
 
 
 @given(
@@ -48,6 +49,17 @@ def test_any_settings_read_back_as_they_were(workload, weights, mixed, clock, un
         source="here",
     )
     assert check_config(tomllib.loads(render_config(config)), source="here") == config
+
+
+@given(
+    products=some.lists(some.sampled_from(["exact", "l-mul-formula", "l-mul-field"]), min_size=1, unique=True),
+    accumulators=some.lists(some.sampled_from(["exact", "int20 wrap", "e5m10 chunk 4"]), min_size=1, unique=True),
+)
+def test_any_arithmetic_reads_back_as_it_was(products, accumulators):
+    settings = {"arithmetic": {"products": products, "accumulators": accumulators}}
+    config = check_config(settings, source="here")
+    assert check_config(tomllib.loads(render_config(config)), source="here") == config
+    assert len(arithmetics_of(config.arithmetic)) == len(products) * len(accumulators)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import pytest
 
+from emulation.catalogue import parse
 from emulation.formats import FixedPoint, MiniFloat, Sign
 from emulation.network import Window
 from hwmodels.composition import REQUANTISER, SHIFTER
@@ -11,6 +12,7 @@ from hwmodels.engine_shapes import EngineShape
 from hwmodels.engines import RequantiseScale, engine_cost
 from hwmodels.folding import Folding, MultiplierStyle
 from hwmodels.joins import Join, Rescale, activation_cost, fifo_cost, join_cost, transpose_cost
+from hwmodels.operands import decode_luts, value_bits
 from hwmodels.output_stage import output_stage_cost
 from hwmodels.pooling import Pool, pool_cost, pool_requantisers
 from hwmodels.rows import family_rows
@@ -156,3 +158,37 @@ def test_engine_and_output_stage_hold_one_measured_requantiser(row):
     stage = output_stage_cost(FixedPoint(width=row["output"]), requantisers=1, device=DEVICE)
     parts = costs[0].luts - costs[1].luts + stage.luts - row["output"] / 2
     assert parts == pytest.approx(row.luts, rel=0.02)
+
+
+@pytest.mark.parametrize("name", ["pot4", "apot2x2", "nf4", "dfp8"])
+def test_tables_are_decoded_before_they_are_added_or_averaged(name):
+    """Against integers of as many bits as the values have the difference is the decoder."""
+    table = parse(name)
+    plain = FixedPoint(width=value_bits(table))
+    ours, theirs = joined((table, table)), joined((plain, plain))
+    assert ours.luts - theirs.luts == pytest.approx(4 * 2 * decode_luts(table), abs=1)
+    assert any("decoder of" in note for note in ours.out_of_range) == (name != "dfp8")
+    ours, theirs = (
+        pool_cost(
+            Pool.AVERAGE, window=window(2, 2), space=(4, 4), channels=8, number_format=one, lanes=2, device=DEVICE
+        )
+        for one in (table, plain)
+    )
+    assert ours.luts - theirs.luts == pytest.approx(2 * decode_luts(table), abs=1)
+
+
+def test_the_maximum_of_looked_up_codes_compares_what_they_mean():
+    codes, integers = (
+        pool_cost(
+            Pool.MAXIMUM,
+            window=window(2, 2),
+            space=(4, 4),
+            channels=8,
+            number_format=parse(name),
+            lanes=2,
+            device=DEVICE,
+        )
+        for name in ("nf4", "int4")
+    )
+    assert codes.luts > integers.luts
+    assert codes.flip_flops > integers.flip_flops

@@ -5,8 +5,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulation.formats import FixedPoint, MiniFloat, Subnormals
-from hwmodels.composition import FIXED_LANE, LOGIC, MINIFLOAT_LANE, REQUANTISER, SHIFTER, family_error
+from hwmodels.composition import (
+    FIXED_LANE,
+    LEADING_ONE,
+    LMUL_LANE,
+    LOGIC,
+    MINIFLOAT_LANE,
+    REQUANTISER,
+    SHIFT_LANE,
+    SHIFTER,
+    family_error,
+)
 from hwmodels.lanes import lane
+from hwmodels.leading_ones import leading_one_luts, leading_one_notes, measured_leading_one
+from hwmodels.lmul_units import lmul_luts
 from hwmodels.minifloat_units import (
     Significand,
     align_luts,
@@ -15,9 +27,10 @@ from hwmodels.minifloat_units import (
     multiply_accumulate_luts,
     product_luts,
     product_overhead_luts,
-    value_bits,
 )
+from hwmodels.operands import value_bits
 from hwmodels.rows import family_rows, published_fit, unit_rows
+from hwmodels.shift_units import measured_power_of_two
 from hwmodels.units import (
     adder_tree,
     fixed_lane_luts,
@@ -118,9 +131,38 @@ def test_power_of_two_multiply_is_an_aligner_in_no_fit(row):
     assert estimate == pytest.approx(row.luts, rel=0.25, abs=5)
 
 
+@by_unit(family_rows("power-of-two multiplier"))
+def test_power_of_two_multiply(row):
+    assert measured_power_of_two(row) == pytest.approx(row.luts, rel=0.05)
+
+
+@by_unit(family_rows("l-mul with flush and saturation"))
+def test_lmul_has_its_measured_rows_and_a_fit_between_them(row):
+    exponent, mantissa = row["exponent"], row["mantissa"]
+    assert lmul_luts(exponent, mantissa) == row.luts
+    neighbours = [lmul_luts(exponent, mantissa + step) for step in (-1, 1) if mantissa + step > 0]
+    assert all(abs(one - row.luts) < 0.3 * row.luts + 4 for one in neighbours)
+
+
+def test_raw_lmul_is_cheaper_than_the_unit_that_is_priced():
+    flush = {(row["exponent"], row["mantissa"]): row.luts for row in family_rows("l-mul with flush and saturation")}
+    raw = {(row["exponent"], row["mantissa"]): row.luts for row in family_rows("l-mul")}
+    assert flush.keys() == raw.keys()
+    assert all(raw[split] < flush[split] for split in raw)
+
+
+@by_unit(family_rows("block leading one"))
+def test_block_leading_one(row):
+    assert measured_leading_one(row) == pytest.approx(row.luts, rel=0.03)
+    assert leading_one_notes(row["lanes"], row["width"]) == ()
+    # A running OR over several cycles takes one more operand.
+    assert leading_one_luts(row["lanes"], row["width"]) > measured_leading_one(row)
+
+
 def test_error_bands_come_from_the_rows():
-    errors = [family_error(name) for name in (FIXED_LANE, REQUANTISER, MINIFLOAT_LANE, SHIFTER)]
-    assert errors == pytest.approx([0.0155, 0.0071, 0.040, 0.0805], abs=0.001)
+    families = (FIXED_LANE, REQUANTISER, MINIFLOAT_LANE, SHIFTER, SHIFT_LANE, LMUL_LANE, LEADING_ONE)
+    errors = [family_error(name) for name in families]
+    assert errors == pytest.approx([0.0155, 0.0071, 0.040, 0.0805, 0.0389, 0.0561, 0.0183], abs=0.001)
     assert minifloat_lane_error() == errors[2]
     assert family_error(LOGIC) == 0.5
     with pytest.raises(ValueError, match="no error is known for units of family 'magic'"):
@@ -210,7 +252,7 @@ def test_no_exponent_no_aligner():
 
 
 def test_formats_without_a_cost_model_are_refused():
-    with pytest.raises(ValueError, match="there is no cost model for nf4: use a FixedPoint or MiniFloat format"):
+    with pytest.raises(ValueError, match="there is no cost model for nf4: use a FixedPoint, MiniFloat, KHot"):
         lane("nf4", FixedPoint(width=8))
 
 

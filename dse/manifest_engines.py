@@ -1,0 +1,139 @@
+"""Entries of the manifest that describe how an engine multiplies and sums, and what was seen of its sums."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from dse.manifest_types import rounding_grid
+from emulation.block_tensors import BlockTensor
+from emulation.datapaths import Product
+from emulation.execution import accumulate, execute_layer
+from emulation.network import Convolution, Relu
+from emulation.rules import Overflow
+from kernels.definitions.lmul import offset_exponent
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from emulation.engines import Engine, Register
+    from emulation.execution import Tensor
+    from emulation.hardware import HardwareLayer, HardwareNetwork, Requantiser
+
+UNBOUNDED: Final = 1 << 60
+"""Saturation bounds no calibration sample reaches; still 64-bit."""
+_OVERFLOW: Final = {Overflow.SATURATE: "SAT", Overflow.WRAP: "WRAP"}
+
+
+def takes_inputs_in_order(engine: Engine | None) -> bool:
+    """Whether sums depend on the order of an output's inputs: blocks, and registers that round or saturate."""
+    if engine is None:
+        return False
+    register = engine.register
+    sums_in_order = register is not None and (register.overflow is not Overflow.WRAP or register.product_shift > 0)
+    return engine.block_sum is not None or sums_in_order
+
+
+def product_entry(engine: Engine | None) -> dict[str, Any]:
+    """The product, if it is not exact: L-Mul with the mantissa bits of the activation and of the other operand.
+
+    Mantissas are aligned to the wider m; ``f = mantissa_a + mantissa_b + 2**(m - offset_exponent)``. Products count in
+    the unit of exact ones times two to the narrower mantissa's bits.
+    """
+    if engine is None or engine.product is Product.EXACT:
+        return {}
+    wide = max(engine.mantissa_bits)
+    return {
+        "product": {
+            "kind": engine.product.value,
+            "mantissa_bits": list(engine.mantissa_bits),
+            "offset_exponent": offset_exponent(wide),
+        }
+    }
+
+
+def accumulator_entry(hardware: HardwareNetwork, hardware_layer: HardwareLayer) -> dict[str, Any]:
+    """The declared width is the worst case of these weights; beside it the worst case of the formats alone.
+
+    A narrow register and the sum over blocks have the width and the rule they were given.
+    """
+    bits = hardware.accumulator_bits(hardware_layer)
+    layer, engine = hardware_layer.layer, hardware_layer.engine
+    if engine is not None and engine.block_sum is not None:
+        return {
+            "bits": engine.block_sum.bits,
+            "signed": True,
+            "overflow": "SAT",
+            "block_shift": engine.block_sum.shift,
+            "rounding": "floor",
+        }
+    if engine is not None and engine.register is not None:
+        return {"bits": bits, "signed": True, **_register_entry(engine.register)}
+    operands = [hardware.edges[edge].grid for edge in hardware.network.input_edges(layer)]
+    if hardware_layer.second is not None:
+        operands.append(hardware_layer.second.grid)
+    format_bits = (hardware.network.depth(layer) * operands[0].largest * operands[1].largest).bit_length() + 1
+    return {"bits": bits, "signed": True, "overflow": "NEVER", "worst_case_bits": format_bits}
+
+
+def _register_entry(register: Register) -> dict[str, Any]:
+    return {
+        "overflow": _OVERFLOW[register.overflow],
+        "low": register.grid.low,
+        "high": register.grid.high,
+        "grid": rounding_grid(register.grid.mantissa_bits),
+        "rounding": register.rounding.name.lower().replace("_", "-"),
+        "product_shift": register.product_shift,
+        "chunk": register.chunk,
+        "order": register.order.value,
+    }
+
+
+def observed(hardware_layer: HardwareLayer, inputs: Sequence[Tensor], values: Tensor) -> dict[str, int]:
+    """Extremes of a layer's integers on some samples, and how often its output or its register overflowed.
+
+    Args:
+        hardware_layer: the layer.
+        inputs: its inputs, batch first.
+        values: its output. Of blocks the elements are meant, and saturation is not counted: their scales follow them.
+    """
+    elements = values.elements if isinstance(values, BlockTensor) else values
+    found = {"minimum": int(elements.min()), "maximum": int(elements.max())}
+    rule = hardware_layer.requantiser
+    if rule is None:
+        return found
+    sums = accumulate(hardware_layer, inputs)
+    found |= {"acc_min": int(sums.min()), "acc_max": int(sums.max()), "samples": len(elements)}
+    if rule.blocks is None:
+        found["sat_count"] = _saturated(hardware_layer, rule, inputs)
+    return found | {"wrap_count": _wrapped(hardware_layer, inputs)}
+
+
+def _saturated(hardware_layer: HardwareLayer, rule: Requantiser, inputs: Sequence[Tensor]) -> int:
+    """Values the format's bounds cut off; clipping by ReLU is no saturation.
+
+    Without the bounds, and without levels, the same layer shows what they cut off.
+    """
+    grid = hardware_layer.output.grid
+    open_rule = dataclasses.replace(rule, low=-UNBOUNDED, high=UNBOUNDED, levels=None)
+    free = execute_layer(dataclasses.replace(hardware_layer, requantiser=open_rule), inputs)
+    below = 0 if isinstance(hardware_layer.layer.activation, Relu) else int((free < grid.low).sum())
+    return int((free > grid.high).sum()) + below
+
+
+def _wrapped(hardware_layer: HardwareLayer, inputs: Sequence[Tensor]) -> int:
+    """Sums that a wrapping register changed."""
+    engine = hardware_layer.engine
+    register = None if engine is None else engine.register
+    if engine is None or register is None or register.overflow is not Overflow.WRAP or register.product_shift > 0:
+        return 0
+    exact = dataclasses.replace(engine, register=None)
+    bare = dataclasses.replace(hardware_layer, engine=exact, bias=None)
+    sums = np.asarray(accumulate(bare, inputs)).astype(object) << -register.product_shift
+    if hardware_layer.bias is not None:
+        shape = [1] * sums.ndim
+        shape[1 if isinstance(hardware_layer.layer.operation, Convolution) else -1] = -1
+        sums = sums + np.array(hardware_layer.bias, dtype=object).reshape(shape)
+    return int(((sums < register.grid.low) | (sums > register.grid.high)).sum())

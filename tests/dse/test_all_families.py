@@ -1,0 +1,302 @@
+"""A study may offer every family of formats and arithmetics: its menus, its designs and its exports."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dse.config import check_config
+from dse.errors import StudyError
+from dse.export import export_design
+from dse.menus import multiplies_by_default
+from dse.preparation import prepare
+from dse.report_data import design_row, layer_rows
+from dse.results import FrontResult
+from dse.study import Study
+from dse.sweep import subject_of
+from dse.terminal import front_table
+from dse.uniform import uniform_pairs
+from emulation.catalogue import parse
+from emulation.datapaths import Arithmetic, parse_arithmetic
+from emulation.execution import execute
+from emulation.reference import execute_reference
+from emulation.sensitivity import EngineProbe
+from tests.dse.manifest_interpreter import Interpreter
+
+WEIGHTS = ["int4", "int8", "fixed<6,2>", "e4m3fn", "pot4", "2hot4", "apot2x2", "nf4", "codebook4", "bcq3"]
+BLOCK_WEIGHTS = ["mxfp4", "mxint8", "bfp6/16", "nvfp4", "dfp8"]
+ACTIVATIONS = ["int4", "int8", "e4m3fn", "mx-e4m3fn", "bfp6/16", "nvfp4", "pot4", "nf4"]
+ARITHMETIC = {
+    "products": ["exact", "l-mul-formula", "l-mul-field"],
+    "accumulators": ["exact", "int20 wrap", "int16 chunk 4", "e5m10 chunk 4"],
+}
+EVERYTHING = {"weights": WEIGHTS + BLOCK_WEIGHTS, "activations": ACTIVATIONS, "mixed_families": True}
+SOME = {"weights": ["int4", "e3m2", "pot4", "bcq2", "mxfp4"], "activations": ["int8", "e4m3fn", "mxint8"]}
+FEW_SAMPLES = {"sensitivity_samples": 40, "validation_samples": 60, "test_samples": 60}
+
+UNIFORM = [
+    ("int4", "uint8", "exact / exact"),
+    ("fixed<6,2>", "int8", "exact / int20 wrap"),
+    ("int8", "int8", "exact / int16 chunk 4"),
+    ("int8", "int4", "exact / e5m10 chunk 4"),
+    ("e4m3fn", "e4m3fn", "exact / exact"),
+    ("e4m3fn", "e4m3fn", "l-mul-formula / exact"),
+    ("e4m3fn", "e4m3fn", "l-mul-field / exact"),
+    ("e4m3fn", "e4m3fn", "l-mul-field / e5m10 chunk 4"),
+    ("pot4", "int8", "exact / exact"),
+    ("2hot4", "int8", "exact / int20 wrap"),
+    ("apot2x2", "pot4", "exact / exact"),
+    ("nf4", "int8", "exact / exact"),
+    ("int8", "nf4", "exact / exact"),
+    ("codebook4", "int8", "exact / exact"),
+    ("bcq3", "int8", "exact / exact"),
+    ("bcq3", "int8", "exact / int16 chunk 4"),
+    ("mxfp4", "mx-e4m3fn", "exact / exact"),
+    ("mxint8", "int8", "exact / exact"),
+    ("int8", "mx-e4m3fn", "exact / exact"),
+    ("bfp6/16", "bfp6/16", "exact / exact"),
+    ("nvfp4", "nvfp4", "exact / exact"),
+    ("nvfp4", "bfp6/16", "exact / exact"),
+    ("dfp8", "int8", "exact / exact"),
+]
+
+
+@pytest.fixture(scope="module")
+def everything(custom_bench):
+    """Benches of workloads with all families, made once."""
+    made = {}
+
+    def find(workload):
+        if workload not in made:
+            menus = {"formats": EVERYTHING, "arithmetic": ARITHMETIC, "front": {"max_lanes": 4}}
+            made[workload] = custom_bench(workload, device={"min_fps": 0.0}, **menus)
+        return made[workload]
+
+    return find
+
+
+def test_what_multiplies_by_default():
+    def partners(weight):
+        return {one for one in [*ACTIVATIONS, "mxint8"] if multiplies_by_default(parse(weight), parse(one))}
+
+    for integers in ("int4", "fixed<6,2>", "dfp8", "pot4", "2hot4", "apot2x2", "nf4", "codebook4", "bcq3"):
+        assert partners(integers) == {"int4", "int8"}, integers
+    assert partners("e4m3fn") == {"e4m3fn"}
+    assert partners("mxfp4") == {"int4", "int8", "mx-e4m3fn", "mxint8"}
+    assert partners("nvfp4") == partners("bfp6/16") == {"int4", "int8", "nvfp4", "bfp6/16"}
+
+
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [
+        (
+            {"formats": {"activations": ["int8", "bcq3"]}},
+            ["bcq3 is for weights only", "use a format with a fixed table"],
+        ),
+        ({"formats": {"activations": ["codebook4"]}}, ["codebook4 is for weights only"]),
+        ({"formats": {"output": "mxfp4"}}, ["mxfp4 scales its blocks apart"]),
+        (
+            {"formats": {"weights": ["mxfp4"], "activations": ["nvfp4"]}},
+            ["no weight format of ['mxfp4'] is of the family", "blocks of one size", "set mixed_families = true"],
+        ),
+        (
+            {"arithmetic": {"products": ["lmul"]}},
+            ["'lmul' is no product: products are exact, l-mul-formula, l-mul-field"],
+        ),
+        ({"arithmetic": {"accumulators": ["int20 warp"]}}, ["[arithmetic] accumulators", "'warp' is none of"]),
+        ({"arithmetic": {"accumulators": ["mxfp4"]}}, ["must be fixed point or a minifloat"]),
+        ({"arithmetic": {"accumulators": ["int20 wrap", "int20  wrap"]}}, ["names one of them twice"]),
+        ({"arithmetic": {"product": ["exact"]}}, ["[arithmetic] product is not a setting; did you mean products?"]),
+    ],
+)
+def test_mistakes_in_menus_are_named(section, words):
+    with pytest.raises(StudyError) as caught:
+        check_config(section, source="here")
+    assert [word for word in words if word not in str(caught.value)] == [], str(caught.value)
+
+
+def test_tensors_that_blocks_do_not_reach_need_another_format():
+    config = {"network": {"workload": "digits"}, "formats": {"weights": ["mxfp4"], "activations": ["mxfp4"]}}
+    with pytest.raises(StudyError, match=r"none of them is defined for tensor .* add an integer or minifloat format"):
+        prepare(check_config(config, source="here"))
+
+
+def test_layers_without_a_datapath_are_named():
+    config = {
+        "network": {"workload": "digits-mlp"},
+        "formats": {"weights": ["int8"], "activations": ["int8"]},
+        "arithmetic": {"products": ["l-mul-field"]},
+    }
+    with pytest.raises(StudyError, match=r"layer 'fc0|layer '.*' can use none of them .* exact arithmetic"):
+        prepare(check_config(config, source="here"))
+
+
+def test_a_chunk_that_divides_nothing_is_named(custom_bench):
+    with pytest.raises(StudyError, match="has no option: accumulators that saturate or round take simd = chunk"):
+        custom_bench("digits-mlp", arithmetic={"accumulators": ["int20 chunk 7"]})
+
+
+def test_stored_keys_of_the_default_arithmetic_have_not_changed():
+    probe = EngineProbe(layer="fc", activation=parse("uint4"), weight=parse("int4"))
+    assert subject_of(probe) == '["engine", "fc", "uint4", "int4"]'
+    narrow = EngineProbe(
+        layer="fc", activation=parse("uint4"), weight=parse("int4"), arithmetic=parse_arithmetic("exact / int20 wrap")
+    )
+    assert subject_of(narrow) == '["engine", "fc", "uint4", "int4", "exact / int20 wrap"]'
+
+
+def test_every_family_is_on_the_menu_of_every_layer(everything):
+    for workload in ("digits-mlp", "digits"):
+        found = everything(workload)
+        for table in found.tables.tables:
+            if table.role == "engine":
+                weights = {str(choice.weight) for choice in table.choices}
+                assert weights == set(WEIGHTS + BLOCK_WEIGHTS), table.layer
+                products = {choice.arithmetic.product.value for choice in table.choices}
+                assert products == set(ARITHMETIC["products"])
+
+
+def test_foldings_of_rounding_accumulators_have_their_chunk(everything):
+    found = everything("digits")
+    checked = 0
+    for table in found.tables.tables:
+        for choice in table.choices:
+            if "chunk 4" in str(choice.arithmetic):
+                assert choice.folding.simd == 4
+                checked += 1
+    assert checked > 100
+
+
+def uniform(found, weight, activation, arithmetic):
+    wanted = parse_arithmetic(arithmetic)
+    for pair in uniform_pairs(found.prepared):
+        same = (str(pair.weight), str(pair.activation).lstrip("u")) == (weight, activation.lstrip("u"))
+        if same and pair.arithmetic == wanted:
+            return pair.formats
+    raise AssertionError(f"{weight} x {activation} by {arithmetic} is no uniform design")
+
+
+@pytest.mark.parametrize(("weight", "activation", "arithmetic"), UNIFORM, ids=["-".join(one) for one in UNIFORM])
+def test_an_export_of_each_family_alone_computes_the_golden_outputs(
+    everything, tmp_path, weight, activation, arithmetic
+):
+    found = everything("digits-mlp")
+    formats = uniform(found, weight, activation, arithmetic)
+    design = found.design(1, formats)
+    assert design.formats.text == formats.text
+    check_export(found, design, tmp_path / "out", most=4)
+
+
+@pytest.mark.parametrize("seed", [5, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(5))])
+def test_exports_of_mixtures_of_all_families(everything, tmp_path, seed):
+    found = everything("digits")
+    check_export(found, found.design(seed), tmp_path / "out", most=1)
+
+
+@pytest.mark.slow
+def test_exports_of_residual_networks_with_depthwise_layers_and_all_kinds_of_formats(custom_bench, tmp_path):
+    found = custom_bench(
+        "digits-deep",
+        formats={
+            "weights": ["int4", "e4m3fn", "apot2x2", "bcq2", "mxfp4", "nvfp4"],
+            "activations": ["int8", "e4m3fn", "bfp6/16", "mx-e4m3fn", "nvfp4", "pot4"],
+            "mixed_families": True,
+        },
+        arithmetic={"products": ["exact", "l-mul-field"], "accumulators": ["exact", "int20 wrap", "e5m10 chunk 3"]},
+        front={"max_lanes": 4},
+        device={"min_fps": 0.0},
+    )
+    design = found.design(1)
+    assert sum("mx" in str(one) or "/" in str(one) for one in design.edges.values()) > 2
+    export_design(found.prepared, found.tables.device, design, tmp_path / "out")
+    ours, golden = Interpreter(tmp_path / "out").run(most=1)
+    assert np.array_equal(ours, golden)
+
+
+def check_export(found, design, folder, *, most):
+    """The interpreter, the fast execution and the Python-integer reference all give the golden outputs."""
+    prepared = found.prepared
+    export_design(prepared, found.tables.device, design, folder)
+    ours, golden = Interpreter(folder).run(most=most)
+    assert np.array_equal(ours, golden)
+    hardware = prepared.calibrated.lower(design.formats)
+    samples = prepared.validation.inputs[:most]
+    assert np.array_equal(golden, execute(hardware, samples).reshape(most, -1))
+    for sample, row in zip(samples[:1], golden.tolist(), strict=False):
+        assert execute_reference(hardware, sample.reshape(-1).tolist()) == row
+
+
+def test_uniform_designs_fall_back_to_integers_where_blocks_do_not_reach(everything):
+    found = everything("digits")
+    formats = uniform(found, "mxfp4", "mx-e4m3fn", "exact / exact")
+    chosen = {edge: str(one) for edge, one in formats.edges.items()}
+    reached = {edge for edge in chosen if found.prepared.calibrated.edge_can_have(edge, parse("mx-e4m3fn"))}
+    assert reached
+    assert {edge for edge, one in chosen.items() if one == "mx-e4m3fn"} == reached
+    assert set(chosen.values()) <= {"mx-e4m3fn", "int8", "uint8", "int16"}
+
+
+def test_a_design_says_what_is_not_the_default(everything):
+    found = everything("digits-mlp")
+    plain = found.design(0, uniform(found, "int4", "int8", "exact / exact"))
+    unusual = found.design(0, uniform(found, "e4m3fn", "e4m3fn", "l-mul-field / int20 wrap"))
+    assert plain.engines == {}
+    assert plain.summary == "w int4, a int8"
+    assert unusual.summary == "w e4m3fn, a e4m3fn, by l-mul-field, int20 wrap"
+    assert set(unusual.engines) == set(unusual.weights)
+    assert all(one != Arithmetic() for one in unusual.engines.values())
+
+
+def test_tables_have_a_column_for_arithmetic_only_where_something_is_not_the_default(everything):
+    found = everything("digits-mlp")
+    plain = found.design(0, uniform(found, "int4", "int8", "exact / exact"))
+    unusual = found.design(0, uniform(found, "e4m3fn", "e4m3fn", "l-mul-field / int20 wrap"))
+    for designs, shown in (((plain,), False), ((plain, unusual), True)):
+        result = FrontResult(key="", designs=designs, complete=True, why_incomplete="", solves=1, solve_seconds=0.0)
+        headings = [str(column.header) for column in front_table(result, 100.0, width=200).columns]
+        assert ("arithmetic" in headings) is shown
+    row = design_row(found.prepared, unusual, nondominated=True)
+    assert row["arithmetic"] == "l-mul-field, int20 wrap"
+    assert row["name"].endswith("by l-mul-field, int20 wrap")
+    rows = layer_rows(found.prepared, unusual)
+    assert {one["arithmetic"] for one in rows if one["weight_format"]} == {"l-mul-field, int20 wrap"}
+    assert {one["arithmetic"] for one in rows if not one["weight_format"]} <= {""}
+
+
+def explore(folder, workload, formats, arithmetic, solves):
+    settings = {
+        "network": {"workload": workload},
+        "data": FEW_SAMPLES,
+        "formats": formats,
+        "arithmetic": arithmetic,
+        "front": {"solves": solves, "max_lanes": 64},
+    }
+    with Study.create(folder, check_config(settings, source="the test")) as study:
+        study.sweep(jobs=2)
+        study.front(jobs=2)
+        front = study.measure(jobs=2)
+        exported = study.export(study.chosen().name)
+        prepared = study.prepared
+        assert len(front) > 1
+        for design in front:
+            assert design.validation is not None
+            hardware = prepared.calibrated.lower(design.formats)
+            samples = prepared.validation.inputs[:2]
+            outputs = execute(hardware, samples).reshape(len(samples), -1)
+            for sample, row in zip(samples, outputs.tolist(), strict=True):
+                assert execute_reference(hardware, sample.reshape(-1).tolist()) == row
+    ours, golden = Interpreter(exported.folder).run(most=2)
+    assert np.array_equal(ours, golden)
+    return front
+
+
+def test_a_study_of_some_families_runs_to_its_end(tmp_path):
+    arithmetic = {"products": ["exact", "l-mul-field"], "accumulators": ["exact", "int20 wrap"]}
+    front = explore(tmp_path / "study", "digits-mlp", SOME, arithmetic, 8)
+    assert len(front) == len(front.frame)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workload", ["digits-mlp", "digits"])
+def test_a_study_of_all_families_runs_to_its_end(tmp_path, workload):
+    explore(tmp_path / "study", workload, EVERYTHING | {"mixed_families": False}, ARITHMETIC, 12)

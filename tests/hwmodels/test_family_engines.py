@@ -1,0 +1,289 @@
+"""Engines of every family: blocks, tables, planes and narrow accumulators against counts made by hand."""
+
+import pytest
+
+from emulation.catalogue import parse
+from emulation.datapaths import Arithmetic, Product, parse_accumulator
+from emulation.network import Window
+from hwmodels.block_units import block_stage, blocks_at_once, fits_blocks, scale_words
+from hwmodels.composition import LEADING_ONE, LMUL_LANE, SHIFT_LANE, SHIFTER
+from hwmodels.devices import load_device
+from hwmodels.engine_shapes import EngineShape
+from hwmodels.engines import RequantiseScale, engine_cost
+from hwmodels.folding import Folding, FoldingError, MemoryStyle, MultiplierStyle, foldings
+from hwmodels.output_stage import output_stage_cost
+from hwmodels.registers import names_its_chunk, narrow_register
+from hwmodels.sums import BLOCK_REGISTER_BITS, sums_of, usable_foldings
+from hwmodels.table_units import TableScope
+from hwmodels.units import adder_tree
+
+DEVICE = load_device("xczu7ev")
+DENSE = EngineShape(outputs=8, depth=64, in_channels=64)
+IMAGE = EngineShape(
+    outputs=8,
+    depth=9 * 48,
+    positions=36,
+    in_channels=48,
+    window=Window(kernel=(3, 3), stride=(1, 1), padding=((1, 1), (1, 1)), dilation=(1, 1)),
+    space=(6, 6),
+)
+WEIGHTS = ("int4", "fixed<6,2>", "e4m3fn", "pot4", "2hot4", "apot2x2", "nf4", "codebook4", "bcq3", "dfp8")
+BLOCKS = ("mxfp4", "mxint8", "bfp6/16", "nvfp4", "mx-e4m3fn")
+
+
+def accumulate(text):
+    return Arithmetic(accumulator=parse_accumulator(text))
+
+
+def cost(weight, activation, folding, arithmetic=None, shape=DENSE, **options):
+    return engine_cost(
+        shape,
+        weight_format=parse(weight),
+        activation_format=parse(activation),
+        folding=folding,
+        device=DEVICE,
+        arithmetic=arithmetic or Arithmetic(),
+        **options,
+    )
+
+
+def sums(weight, activation, arithmetic=None, shape=DENSE, **options):
+    return sums_of(
+        shape,
+        weight_format=parse(weight),
+        activation_format=parse(activation),
+        arithmetic=arithmetic or Arithmetic(),
+        table_scope=TableScope.CHANNEL,
+        accumulator=options.pop("accumulator", None),
+    )
+
+
+@pytest.mark.parametrize("style", list(MultiplierStyle))
+@pytest.mark.parametrize("weight", [*WEIGHTS, *BLOCKS])
+def test_more_lanes_cost_more_and_take_fewer_cycles(weight, style):
+    narrow, wide = (
+        cost(weight, "int8", Folding(pe=pe, simd=simd, multipliers=style)) for pe, simd in ((1, 4), (4, 16))
+    )
+    assert wide.luts > narrow.luts
+    assert wide.interval_cycles * 16 == narrow.interval_cycles
+    assert 0 < wide.error_band < 0.6
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_blocks_cost_more_than_their_elements(block):
+    element = {"mxfp4": "e2m1", "mxint8": "int8", "bfp6/16": "int6", "nvfp4": "e2m1", "mx-e4m3fn": "e4m3fn"}[block]
+    folding = Folding(pe=2, simd=32)
+    whole = cost(block, block, folding, scale=RequantiseScale.NONE)
+    lanes = cost(element, element, folding, scale=RequantiseScale.NONE, accumulator=BLOCK_REGISTER_BITS)
+    assert whole.luts > lanes.luts
+    assert SHIFTER in whole.sources
+    assert any("aligner is a measured shifter" in note for note in whole.out_of_range)
+
+
+def test_the_sum_of_block_products_is_counted_piece_by_piece():
+    found = sums("mxint8", "mxint8", accumulator=32)
+    stage = block_stage(parse("mxint8"), parse("mxint8"), 64)
+    assert stage is not None
+    assert stage.block == 32
+    assert stage.exponent_luts == 8  # the adder of two 8-bit exponents, measured
+    dot_bits = 16 + 5
+    cells = stage.luts(dot_bits, 32)
+    inside = found.cost(8)  # a block takes four cycles: its dot product has a register of its own
+    luts, _, _ = adder_tree(8, 16)
+    assert sum(inside.luts.values()) == pytest.approx(luts + dot_bits + sum(cells.values()) + 32 + 16)
+    both = found.cost(64)  # two blocks at once
+    luts, _, _ = adder_tree(32, 16)
+    assert sum(both.luts.values()) == pytest.approx(2 * luts + 2 * sum(cells.values()) + 32 + 32 + 16)
+
+
+def test_a_scale_with_a_mantissa_is_multiplied():
+    both = block_stage(parse("nvfp4"), parse("nvfp4"), 64)
+    alone = block_stage(parse("nvfp4"), parse("int8"), 64)
+    power = block_stage(parse("mxfp4"), parse("int8"), 64)
+    assert both is not None
+    assert alone is not None
+    assert power is not None
+    assert (both.significand_bits, alone.significand_bits, power.significand_bits) == (8, 4, 1)
+    assert (both.exponent_luts, alone.exponent_luts) == (4, 0)
+    assert both.scale_widths == (8, 8)
+    assert alone.scale_widths == (8, 0)
+    assert block_stage(parse("int8"), parse("int8"), 64) is None
+    assert block_stage(parse("dfp8"), parse("dfp8"), 64) is None
+    with pytest.raises(ValueError, match=r"blocks of mxfp4 and nvfp4 have different sizes \[16, 32\]"):
+        block_stage(parse("mxfp4"), parse("nvfp4"), 64)
+
+
+@pytest.mark.parametrize(
+    ("block_size", "simds"),
+    [
+        (16, {1, 2, 4, 8, 16, 48, 144, 432}),
+        # 48 channels are a block of 32 and a tail of 16.
+        (32, {1, 2, 4, 8, 16, 48, 144, 432}),
+        # One short block a tap.
+        (64, {1, 2, 3, 4, 6, 8, 12, 16, 24, 48, 144, 432}),
+    ],
+)
+def test_lanes_lie_inside_a_block_or_are_whole_blocks(block_size, simds):
+    offered = foldings(1, IMAGE.depth, multipliers=(MultiplierStyle.LUT,))
+    assert {one.simd for one in offered if fits_blocks(one, IMAGE, block_size)} == simds
+    assert scale_words(IMAGE, block_size) == 9 * -(-48 // block_size)
+
+
+def test_blocks_at_once_count_tails():
+    assert blocks_at_once(8, 48, 32) == 0
+    assert blocks_at_once(16, 48, 16) == 1
+    assert blocks_at_once(48, 48, 32) == 2
+    assert blocks_at_once(144, 48, 16) == 9
+    assert blocks_at_once(24, 48, 48) == 0
+
+
+def test_a_folding_that_cuts_blocks_is_refused():
+    with pytest.raises(FoldingError, match="simd 3 cuts the blocks of mxfp4 along 48 channels: use a divisor of every"):
+        cost("mxfp4", "mxfp4", Folding(simd=3), shape=IMAGE)
+    assert cost("mxfp4", "mxfp4", Folding(simd=16), shape=IMAGE).luts > 0
+
+
+def test_scales_of_weights_take_memory():
+    deep = EngineShape(outputs=512, depth=512, in_channels=512)
+    folding = Folding(pe=1, simd=1, weight_memory=MemoryStyle.BRAM)
+    blocks = cost("mxint8", "int8", folding, shape=deep)
+    plain = cost("int8", "int8", folding, shape=deep)
+    words = 512 * 512 // 32  # of 8 bits: four block RAMs of 18 kbit
+    assert blocks.bram18s - plain.bram18s == words // 2048
+
+
+@pytest.mark.parametrize("arithmetic", [accumulate("int20 wrap"), Arithmetic(product=Product.LMUL_FIELD)])
+def test_blocks_have_exact_products_and_an_accumulator_of_their_own(arithmetic):
+    with pytest.raises(ValueError, match=r"the products of blocks are exact|L-Mul adds the exponents"):
+        cost("mxfp4", "mxfp4", Folding(simd=32), arithmetic)
+
+
+def test_binary_planes_are_trees_and_one_multiplication_each_at_the_end():
+    found = sums("bcq3", "int8", accumulator=30)
+    assert found.plane_bits == 9 + 6
+    assert found.held_bits == 3 * 15
+    tree, registers, levels = adder_tree(16, 9)
+    one = found.cost(16)
+    assert sum(one.luts.values()) == 3 * (tree + 15)
+    assert (one.registers, one.levels) == (3 * registers, levels)
+    in_dsps = cost("bcq3", "int8", Folding(simd=64, multipliers=MultiplierStyle.DSP))
+    in_luts = cost("bcq3", "int8", Folding(simd=64))
+    assert in_dsps.dsps >= 3
+    assert in_luts.dsps == 0
+    assert in_luts.luts > in_dsps.luts
+
+
+def test_tables_per_channel_grow_with_the_channels_a_lane_serves():
+    one, many = (Folding(pe=pe, simd=8) for pe in (8, 1))
+    learned = [cost("codebook4", "int8", folding, table_scope=TableScope.CHANNEL) for folding in (one, many)]
+    listed = [cost("nf4", "int8", folding) for folding in (one, many)]
+    assert learned[0].luts == listed[0].luts
+    assert learned[1].luts > listed[1].luts
+    shared = cost("codebook4", "int8", many, table_scope=TableScope.TENSOR)
+    assert shared.luts == listed[1].luts
+
+
+def test_decoders_of_activations_are_shared_by_the_outputs():
+    shape = EngineShape(outputs=4, depth=16, in_channels=16)
+    extra = [
+        cost("int8", "nf4", Folding(pe=pe, simd=4), shape=shape).luts
+        - cost("int8", "int8", Folding(pe=pe, simd=4), shape=shape).luts
+        for pe in (1, 2, 4)
+    ]
+    # Four decoders of 4 LUTs whatever pe is, less what narrower activations save in buffers.
+    assert all(one <= 4 * 4 for one in extra)
+
+
+def test_registers_that_round_or_saturate_name_their_chunk():
+    int8, e4m3 = parse("int8"), parse("e4m3fn")
+    assert not names_its_chunk(Arithmetic(), int8, int8)
+    assert not names_its_chunk(accumulate("int20 wrap"), int8, int8)
+    assert names_its_chunk(accumulate("int20"), int8, int8)
+    assert names_its_chunk(accumulate("int20 wrap"), int8, e4m3)  # products count in 2**-9: a wrapped integer rounds
+    assert not names_its_chunk(accumulate("fixed<30,20> wrap"), int8, e4m3)
+    assert names_its_chunk(accumulate("fp16 chunk 4"), int8, int8)
+
+
+def test_only_foldings_with_the_chunk_are_usable():
+    offered = foldings(8, 64)
+
+    def simds(text):
+        found = usable_foldings(
+            offered, DENSE, weight_format=parse("int8"), activation_format=parse("int8"), arithmetic=accumulate(text)
+        )
+        return {one.simd for one in found}
+
+    assert simds("int20 chunk 16") == {16}
+    assert simds("int20 chunk 7") == set()
+    assert simds("int20 chunk 1000") == {64}
+    assert simds("int20 wrap") == {1, 2, 4, 8, 16, 32, 64}
+    with pytest.raises(FoldingError, match="simd 8 sums other chunks than accumulator int20 chunk 16: use simd 16"):
+        cost("int8", "int8", Folding(simd=8), accumulate("int20 chunk 16"))
+
+
+def test_narrow_registers_save_what_they_cut_off_and_pay_for_saturation():
+    folding = Folding(pe=8, simd=16)
+    exact, wrap, saturate = (
+        cost("int8", "int8", folding, arithmetic, accumulator=22)
+        for arithmetic in (Arithmetic(), accumulate("int16 wrap"), accumulate("int16 chunk 16"))
+    )
+    assert wrap.luts < exact.luts
+    assert wrap.luts < saturate.luts
+    assert wrap.flip_flops < exact.flip_flops
+
+
+def test_float_registers_are_flagged_and_dear():
+    folding = Folding(pe=1, simd=4)
+    exact = cost("int8", "int8", folding)
+    rounded = cost("int8", "int8", folding, accumulate("fp16 chunk 4"))
+    assert rounded.luts > exact.luts
+    assert SHIFTER in rounded.sources
+    assert any("one addition a cycle is assumed" in note for note in rounded.out_of_range)
+
+
+def test_a_tree_over_chunks_keeps_partial_sums():
+    def bits(text):
+        register = narrow_register(
+            parse_accumulator(text),
+            weight_format=parse("int8"),
+            activation_format=parse("int8"),
+            sum_bits=18,
+            chunks=16,
+        )
+        return register.registers
+
+    assert bits("int20 chunk 4") == 0
+    assert bits("int20 pairwise chunk 4") == 5 * 20
+
+
+def test_lmul_saves_where_significands_are_wide():
+    folding = Folding(pe=4, simd=8)
+    field = Arithmetic(product=Product.LMUL_FIELD)
+    assert LMUL_LANE in cost("e4m3fn", "e4m3fn", folding, field).sources
+    for name in ("e4m3fn", "fp16", "bf16"):
+        assert cost(name, name, folding, field).luts < cost(name, name, folding).luts
+
+
+def test_shifts_use_no_dsp_for_products():
+    folding = Folding(pe=4, simd=8, multipliers=MultiplierStyle.DSP)
+    pot = cost("pot4", "int8", folding, scale=RequantiseScale.NONE)
+    assert pot.dsps == 0
+    assert SHIFT_LANE in pot.sources
+    assert not any("fits no" in note for note in pot.out_of_range)
+
+
+@pytest.mark.parametrize("name", ["pot4", "apot2x2", "nf4", "fp4", "mxfp4", "mxint8", "bfp6/16", "nvfp4"])
+def test_output_stages_of_new_families_say_what_is_assumed(name):
+    stages = [output_stage_cost(parse(name), requantisers=count, device=DEVICE) for count in (1, 4)]
+    assert 0 < stages[0].luts < stages[1].luts
+    assert any("assumed logic" in note for note in stages[0].out_of_range)
+    assert stages[0].flip_flops > 0
+
+
+def test_a_block_waits_for_its_last_value():
+    slow, fast = (output_stage_cost(parse("mxfp4"), requantisers=count, device=DEVICE) for count in (1, 8))
+    assert slow.fill_cycles - fast.fill_cycles == 32 - 4
+    assert LEADING_ONE in slow.sources
+    assert output_stage_cost(parse("dfp8"), requantisers=2, device=DEVICE).luts == 16
+    with pytest.raises(ValueError, match="no cost model for bcq3 as an output"):
+        output_stage_cost(parse("bcq3"), requantisers=1, device=DEVICE)
