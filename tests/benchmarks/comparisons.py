@@ -1,0 +1,143 @@
+"""How benchmarks compare: jobs that take turns in one process, medians of processor time, and peak memory."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+class Comparison(NamedTuple):
+    """Two medians in seconds, for the same amount of work."""
+
+    name: str
+    seconds: float
+    peer: str
+    peer_seconds: float
+    required: float | None = None
+    """The ratio it has to reach, None where nothing was asked."""
+
+    @property
+    def ratio(self) -> float:
+        """How many times as fast as the peer."""
+        return self.peer_seconds / self.seconds
+
+    @property
+    def is_met(self) -> bool:
+        """Whether the ratio is what was asked for."""
+        return self.required is None or self.ratio >= self.required
+
+
+class Memory(NamedTuple):
+    """Peak memory of a call beyond what was allocated before it, its result included."""
+
+    name: str
+    extra_bytes: int
+    operand_bytes: int
+
+    @property
+    def ratio(self) -> float:
+        """Extra memory in units of the operands."""
+        return self.extra_bytes / self.operand_bytes
+
+
+class Scaling(NamedTuple):
+    """Wall seconds with one thread and with two."""
+
+    name: str
+    one: float
+    two: float
+
+    @property
+    def speed_up(self) -> float:
+        """One thread's time over two threads'."""
+        return self.one / self.two
+
+
+def medians(jobs: list[Callable[[], object]], runs: int = 9) -> list[float]:
+    """Median processor seconds of jobs that take turns, after one round that compiles and warms up."""
+    for job in jobs:
+        job()
+    times: list[list[float]] = [[] for _ in jobs]
+    for _ in range(runs):
+        for job, taken in zip(jobs, times, strict=True):
+            started = time.process_time()
+            job()
+            taken.append(time.process_time() - started)
+    return [statistics.median(taken) for taken in times]
+
+
+def compare(
+    name: str,
+    ours: Callable[[], object],
+    peer: str,
+    theirs: Callable[[], object],
+    *,
+    required: float | None = None,
+    runs: int = 9,
+) -> Comparison:
+    """Our job and a peer's."""
+    seconds, peer_seconds = medians([ours, theirs], runs)
+    return Comparison(name, seconds, peer, peer_seconds, required)
+
+
+def peak_memory(name: str, job: Callable[[], object], operand_bytes: int) -> Memory:
+    """Peak resident memory of a call, by the kernel's own high-water mark (Linux)."""
+    job()
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # forgets the mark
+    before = _kibibytes("VmRSS")
+    result = job()
+    extra = (_kibibytes("VmHWM") - before) * 1024
+    del result
+    return Memory(name, max(extra, 0), operand_bytes)
+
+
+def _kibibytes(field: str) -> int:
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        if line.startswith(field + ":"):
+            return int(line.split()[1])
+    raise RuntimeError(f"/proc/self/status has no {field}")
+
+
+def scaling(name: str, halves: list[Callable[[], object]], runs: int = 9) -> Scaling:
+    """Two halves of a job one after the other, and in two threads; medians of wall time."""
+    with ThreadPoolExecutor(len(halves)) as pool:
+
+        def together() -> None:
+            for done in [pool.submit(half) for half in halves]:
+                done.result()
+
+        def in_turn() -> None:
+            for half in halves:
+                half()
+
+        times: tuple[list[float], list[float]] = ([], [])
+        for job in (in_turn, together):
+            job()
+        for _ in range(runs):
+            for job, taken in zip((in_turn, together), times, strict=True):
+                started = time.perf_counter()
+                job()
+                taken.append(time.perf_counter() - started)
+    return Scaling(name, statistics.median(times[0]), statistics.median(times[1]))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """BLAS and torch on one thread."""
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(threads)
