@@ -122,9 +122,6 @@ def narrowed(result: Array, like: Array) -> Array:
     """A float32 or float64 result in the dtype of the values it came from; float64 for integers.
 
     Arrays of NumPy extension types (bfloat16) come back in theirs.
-
-    Raises:
-        ValueError: if a finite number becomes infinite.
     """
     name = dtype_name(like)
     if name not in FLOAT_TYPES:
@@ -132,17 +129,26 @@ def narrowed(result: Array, like: Array) -> Array:
     if name == dtype_name(result):
         return result
     if is_tensor(result):
-        narrow = result.to(like.dtype)
-    else:
-        with np.errstate(over="ignore"):  # judged below
-            narrow = result.astype(like.dtype)
-    beyond = (abs(narrow) == math.inf) & (abs(result) != math.inf)
+        return result.to(like.dtype)
+    with np.errstate(over="ignore"):  # judged by the caller
+        return result.astype(like.dtype)
+
+
+def scaled(numbers: Array, unit: Any, like: Array) -> Array:  # noqa: ANN401 - a number or an array
+    """Numbers of a format times their unit, one float64 multiplication, in the dtype of the values they came from.
+
+    Raises:
+        ValueError: if a finite number becomes infinite.
+    """
+    with np.errstate(over="ignore"):  # judged below
+        result = narrowed(numbers * unit, like)
+    beyond = (abs(result) == math.inf) & (abs(numbers) != math.inf)
     if bool(beyond.any()):
         raise ValueError(
-            f"{name} does not hold {int(beyond.sum())} of {size_of(like)} results, such as {float(result[beyond][0]):g}: "
-            "use float32 or float64 values, or a smaller unit"
+            f"{dtype_name(result)} does not hold {int(beyond.sum())} of {size_of(like)} results, such as "
+            f"{float(numbers[beyond][0]):g} times its unit: use values of a wider dtype, or a smaller unit"
         )
-    return narrow
+    return result
 
 
 def as_float64(scale: Any, like: Array) -> Any:  # noqa: ANN401 - a number stays one

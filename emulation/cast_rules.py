@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from emulation.arrays import Array, as_float64, nan_report
 from emulation.formats import BinaryCoded, BlockScaled, FixedPoint, Format, LearnedCodebook, MiniFloat, Sign
 from emulation.formats.blocks import E4M3FN
+from emulation.formats.scalar import E8M0
 from emulation.rules import (
     BlockRules,
     Carry,
@@ -161,6 +162,11 @@ class CastRules:
             raise ValueError(
                 f"nan={self.nan} for {number_format}: blocks take finite numbers; give one, or let NaN become the NaN "
                 "of its whole block by block_rules=BlockRules(nan=NanInBlock.WHOLE_BLOCK)"
+            )
+        if rules.nan is NanInBlock.WHOLE_BLOCK and number_format.scale not in (E8M0, E4M3FN):
+            raise ValueError(
+                f"{number_format} cannot make a block NaN: its scale {number_format.scale} has no code for NaN, which "
+                "e8m0 and e4m3fn have; say by nan=... which value NaN becomes"
             )
         if self.nan is not None and rules.nan is not NanInBlock.REFUSE:
             raise ValueError(f"nan={self.nan:g} and block_rules' nan {rules.nan.name} exclude each other: give one")

@@ -151,6 +151,7 @@ def _check_range(codes: Array, number_format: Format) -> None:
     if low < 0 or high >> number_format.width:
         raise ValueError(
             f"codes of {number_format} must lie in [0, {(1 << number_format.width) - 1}], got {low} to {high}"
+            + (": codes are bits as in hardware; encode the numbers, or view them as unsigned" if low < 0 else "")
         )
 
 

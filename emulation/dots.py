@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from emulation.arrays import Array, check_shapes, checked, dtype_name
+from emulation.block_casts import BlockCodes
 from emulation.code_integers import (
     TABLE_BITS,
     WORD,
@@ -23,13 +24,12 @@ from emulation.code_integers import (
 )
 from emulation.datapaths import Arithmetic, Datapath, NarrowAccumulator, Product
 from emulation.formats import BlockScaled, FixedPoint, Format, MiniFloat, Subnormals
-from emulation.matrix_sums import Summation, largest_magnitude, sums_of_products
+from emulation.matrix_sums import Summation, checked_initial, largest_magnitude, sums_of_products
 from kernels.twins import Twin, choose, is_tensor, run
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from emulation.block_casts import BlockCodes
     from emulation.fitted_tables import FittedTable
 
 
@@ -70,7 +70,8 @@ def dot(
         suffice. Floating-point accumulators: their values as float64.
 
     Raises:
-        TypeError: if codes are no integers, or `BlockCodes` are needed.
+        TypeError: if codes or the initial values of an accumulator of integers are no integers, or `BlockCodes` or a
+            `Datapath` are needed.
         ValueError: if shapes do not fit each other, a code is out of range or not finite, an arithmetic is not defined
             on the formats, or sums need more than 62 bits in a tensor (saying which k would do).
 
@@ -79,9 +80,18 @@ def dot(
     >>> dot(np.array([[1, 255]], np.uint8), np.array([[3], [2]], np.uint8), Datapath(activation=int8, second=int8))
     array([[1]])
     """
+    if not isinstance(datapath, Datapath):
+        raise TypeError(
+            f"datapath must be an emulation.datapaths.Datapath of two quantisers, got a {type(datapath).__name__}"
+        )
+    if initial is not None:
+        like = left.elements if isinstance(left, BlockCodes) else left
+        initial = checked_initial(initial, datapath.arithmetic.accumulator, like)
     if isinstance(datapath.activation.format, BlockScaled) or isinstance(datapath.second.format, BlockScaled):
         from emulation.block_dots import block_dot
 
+        if left_table is not None or right_table is not None:
+            raise ValueError("dot products of blocks take no table: left_table and right_table are for codebookN, bcqN")
         return block_dot(left, right, datapath, initial=initial, unit_exponent=unit_exponent, twin=twin)
     tables = left_table, right_table
     _check_product(datapath)

@@ -131,10 +131,10 @@ def _minifloat(found: re.Match[str]) -> Format:
 def _binary(found: re.Match[str]) -> Format:
     sign, width, precision = _sign(found[1]), int(found[2]), int(found[3])
     exponent_bits = width - precision + (0 if sign is Sign.SIGNED else 1)
-    if precision < 1 or not 1 <= exponent_bits <= MAXIMUM_EXPONENT_BITS:
+    if precision < 1 or not 0 <= exponent_bits <= MAXIMUM_EXPONENT_BITS:
         raise ValueError(
             f"{found[0]} has {exponent_bits} exponent bits and precision {precision}: binaryWpP takes a precision of "
-            f"at least 1 that leaves 1 to {MAXIMUM_EXPONENT_BITS} exponent bits"
+            f"at least 1 that leaves 0 to {MAXIMUM_EXPONENT_BITS} exponent bits"
         )
     return MiniFloat(exponent_bits=exponent_bits, mantissa_bits=precision - 1, sign=sign, specials=Specials.P3109)
 

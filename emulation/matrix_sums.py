@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from emulation.code_integers import WORD
+from emulation.arrays import as_dtype, checked, dtype_name
+from emulation.code_integers import WORD, in_memory
 from emulation.datapaths import Accumulator, NarrowAccumulator, Order
 from emulation.format_fields import scalar_fields
+from emulation.formats import FixedPoint
 from kernels.fields import ORDER_ASCENDING, ORDER_CHUNKS_EXACT, ORDER_PAIRWISE, AccumulatorFields
 from kernels.twins import Twin, is_tensor, run
 
@@ -29,6 +31,55 @@ def accumulator_fields(accumulator: NarrowAccumulator, products_per_term: int = 
         order=ORDER_ASCENDING if chunk == 1 else ORDER_CHUNKS_EXACT,
         chunk=chunk,
     )
+
+
+def checked_initial(initial: Array, accumulator: Accumulator, like: Array) -> Array:
+    """What accumulators start from, as the kind of the codes and where they are.
+
+    Raises:
+        TypeError: if an accumulator of integers starts from anything but integers.
+        ValueError: if a value is no number of a narrow accumulator, naming the first.
+    """
+    array = in_memory(checked(initial, "initial values"))
+    name = dtype_name(array)
+    of_integers = name.startswith(("int", "uint")) or (
+        array.dtype == object and all(isinstance(one, int) for one in array.reshape(-1).tolist())
+    )
+    narrow = isinstance(accumulator, NarrowAccumulator)
+    if not of_integers and (not narrow or isinstance(accumulator.format, FixedPoint)):
+        raise TypeError(
+            f"accumulator {accumulator} counts in integers of its unit, got initial values of dtype {name}: divide "
+            "them by 2**accumulator_unit_exponent(datapath), round, and give integers"
+        )
+    if isinstance(accumulator, NarrowAccumulator):
+        _check_numbers(array, accumulator)
+    if not is_tensor(like):
+        return array
+    if array.dtype == object:
+        raise ValueError("initial values of a tensor's accumulators must fit int64: use NumPy arrays of codes")
+    import torch
+
+    return torch.from_numpy(array.copy()).to(like.device)
+
+
+def _check_numbers(initial: NDArray[Any], accumulator: NarrowAccumulator) -> None:
+    number_format = accumulator.format
+    if isinstance(number_format, FixedPoint):
+        lost = (initial < number_format.smallest_integer) | (initial > number_format.largest_integer)
+        allowed = f"integers from {number_format.smallest_integer} to {number_format.largest_integer}"
+    else:
+        values = as_dtype(initial, "float64")
+        lost = ~np.isfinite(values)
+        numbers = run(
+            "minifloat", "cast", np.where(lost, 0.0, values), scalar_fields(number_format), twin=Twin.COMPILED
+        )
+        lost = lost | (numbers != values)
+        allowed = f"finite numbers of {number_format}: cast them to it first"
+    if lost.any():
+        raise ValueError(
+            f"{int(lost.sum())} of {initial.size} initial values, such as {initial[lost][0]}, are no numbers of "
+            f"accumulator {accumulator}, which starts from {allowed}"
+        )
 
 
 def sums_of_products(pairs: list[tuple[Array, Array]], engine: Summation, initial: Array | None) -> Array:
@@ -67,6 +118,12 @@ def sums_of_products(pairs: list[tuple[Array, Array]], engine: Summation, initia
 
 
 def _broadcast(values: Array, shape: tuple[int, ...]) -> Array:
+    given = tuple(values.shape)
+    fits = len(given) <= len(shape) and all(
+        own in {1, size} for own, size in zip(reversed(given), reversed(shape), strict=False)
+    )
+    if not fits:
+        raise ValueError(f"initial values of shape {given} do not broadcast to the sums' shape {shape}")
     return values.broadcast_to(shape) if is_tensor(values) else np.broadcast_to(values, shape)
 
 
@@ -145,12 +202,15 @@ def shifted(total: Array, bits: int) -> Array:
     if not bits:
         return total
     if bits < 0:
-        if bool((total & ((1 << -bits) - 1) != 0).any()):
+        # Words of 64 bits are shifted by 63 at most, which leaves nothing but a sign: only 0 comes back.
+        places = -bits if total.dtype == object else min(-bits, WORD + 1)
+        kept = total >> places
+        if bool((kept << places != total).any()):
             raise ValueError(
                 f"sums are multiples of a unit 2**{-bits} times smaller than the unit asked for: choose a "
                 f"unit_exponent that is {-bits} lower, or leave it out"
             )
-        return total >> -bits
+        return kept
     if not is_tensor(total) and largest_magnitude(total).bit_length() + bits > WORD:
         total = total.astype(object)
     shifted = total << bits
@@ -161,6 +221,13 @@ def shifted(total: Array, bits: int) -> Array:
 
 def _sum(total: Array, initial: Array) -> Array:
     if is_tensor(total):
+        # The extremes of int64 in Python: neither their magnitude nor their sum fits it.
+        ends = [(int(one.min()), int(one.max())) if one.numel() else (0, 0) for one in (total, initial)]
+        if ends[0][0] + ends[1][0] < -(1 << 63) or ends[0][1] + ends[1][1] >= 1 << 63:
+            raise ValueError(
+                "sums and what they start from need more than the 64 bits of a tensor: use NumPy arrays, which give "
+                "Python integers, or a narrow accumulator"
+            )
         return total + initial.to(total.dtype)
     if (
         object in {total.dtype, initial.dtype}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from emulation.arrays import Array, checked
-from emulation.cast_rules import CastRules
+from emulation.cast_rules import CastRules, checked_format, checked_rule
 from emulation.code_integers import in_memory
 from emulation.formats import (
     BinaryCoded,
@@ -32,6 +32,11 @@ if TYPE_CHECKING:
 _INT32: Final = (-(1 << 31), (1 << 31) - 1)
 _SHIFTS: Final = (-31, 30)
 _WORD: Final = 62
+_FUNCTION_OF: Final = {
+    RequantisationRule.GEMMLOWP_DOUBLE_ROUNDING: "requantise_double_rounding",
+    RequantisationRule.TFLITE_SINGLE_ROUNDING: "requantise_single_rounding",
+}
+"""The kernels of the rules that are not dyadic."""
 
 
 class _Scales(NamedTuple):
@@ -76,16 +81,24 @@ def requantise(
         Codes as `emulation.casting.encode` makes them, of the accumulators' shape and kind.
 
     Raises:
-        TypeError: if accumulators, multipliers or shifts are no integers.
+        TypeError: if accumulators, multipliers, shifts or the zero point are no integers, or a rule is no member of
+            its enumeration.
         ValueError: if multipliers or shifts are out of range or do not fit the channels, the accumulators exceed 32
-            bits under gemmlowp's rules, or requantisation into the format is not defined.
+            bits under gemmlowp's rules, the zero point is no code of the format, or requantisation into the format is
+            not defined.
 
     >>> from emulation import parse
     >>> requantise(np.array([13, -13, 900]), parse("int8"), multipliers=3, shift=2)
     array([ 10, 246, 127], dtype=uint8)
     """
     given = checked(accumulators, "accumulators")
+    checked_format(number_format)
+    checked_rule("rounding", rounding, Rounding)
+    checked_rule("rule", rule, RequantisationRule)
+    if twin is not None:
+        checked_rule("twin", twin, Twin)
     _check_format(number_format, zero_point)
+    zero_point = int(zero_point)
     array = in_memory(given)
     _check_integers(array, "accumulators")
     channels = array.shape[-1] if array.ndim else 1
@@ -115,13 +128,13 @@ def requantise(
                 f"rule {rule.value} has roundings of its own, one multiplier per channel and an integer result: leave "
                 f"out rounding and negative_multipliers, and use fixed point, not {number_format}"
             )
-        integers = _gemmlowp(rows, scales, rule)
+        integers = _gemmlowp(given, rows, scales, rule, chosen)
     result = _codes(integers, number_format, zero_point).reshape(array.shape)
     if not is_tensor(given):
         return result
     import torch
 
-    return torch.from_numpy(np.ascontiguousarray(result)).to(given.device)
+    return torch.from_numpy(result).to(given.device)
 
 
 class _Target(NamedTuple):
@@ -136,8 +149,15 @@ def _check_format(number_format: Format, zero_point: int) -> None:
             f"requantisation into {number_format} is not defined here: its scales or levels depend on the data; use "
             "fixed point, a minifloat, K-hot or a listed codebook"
         )
+    if not isinstance(zero_point, int | np.integer) or isinstance(zero_point, bool):
+        raise TypeError(f"zero_point must be an integer, got {zero_point!r}")
     if zero_point and not isinstance(number_format, FixedPoint):
         raise ValueError(f"a zero point needs fixed point, got zero_point {zero_point} with {number_format}")
+    if zero_point and not number_format.smallest_integer <= zero_point <= number_format.largest_integer:
+        raise ValueError(
+            f"zero_point {zero_point} is no code of {number_format}: it must lie in [{number_format.smallest_integer}, "
+            f"{number_format.largest_integer}]"
+        )
     if isinstance(number_format, MiniFloat) and (
         number_format.subnormals is not Subnormals.GRADUAL or number_format.zero is not Zero.PRESENT
     ):
@@ -147,6 +167,10 @@ def _check_format(number_format: Format, zero_point: int) -> None:
 def _check_integers(values: NDArray[Any], what: str) -> None:
     if values.dtype.kind not in "iuO":
         raise TypeError(f"{what} must be integers, got {values.dtype}")
+    if values.dtype == object:
+        other = next((one for one in values.reshape(-1).tolist() if not isinstance(one, int | np.integer)), None)
+        if other is not None:
+            raise TypeError(f"{what} must be integers, got {other!r} in an object array")
 
 
 def _per_channel(given: Any, channels: int, what: str) -> NDArray[Any]:  # noqa: ANN401 - an integer or an array
@@ -244,9 +268,11 @@ def _nearest_levels(
     return result
 
 
-def _gemmlowp(rows: NDArray[Any], scales: _Scales, rule: RequantisationRule) -> NDArray[np.int64]:
+def _gemmlowp(
+    given: Array, rows: NDArray[Any], scales: _Scales, rule: RequantisationRule, twin: Twin
+) -> NDArray[np.int64]:
     """On 64-bit words: products of 32-bit accumulators and Q31 multipliers have at most 62 bits and a sign."""
-    low, high = _INT32
+    _, high = _INT32
     for what, values, (least, most) in (
         ("accumulators", rows, _INT32),
         ("multipliers", scales.multipliers, (0, high)),
@@ -257,19 +283,14 @@ def _gemmlowp(rows: NDArray[Any], scales: _Scales, rule: RequantisationRule) -> 
                 f"{what} must lie in [{least}, {most}] for gemmlowp's rules, got {int(values.min())} to "
                 f"{int(values.max())}"
             )
-    numbers, b, s = rows.astype(np.int64), scales.multipliers.astype(np.int64), scales.shifts
-    if rule is RequantisationRule.TFLITE_SINGLE_ROUNDING:
-        single: NDArray[np.int64] = np.clip((numbers * b + (np.int64(1) << (30 - s))) >> (31 - s), low, high)
-        return single
-    left, right = np.maximum(s, 0), np.maximum(-s, 0)
-    wrapped = (numbers << left).astype(np.int32).astype(np.int64)
-    doubled = np.minimum((wrapped * b + (1 << 30)) >> 31, high)
-    rest = doubled & ((np.int64(1) << right) - 1)
-    half = (np.int64(1) << right) >> 1
-    # Ties go away from zero: up only for numbers that are not negative. No shift has no rest.
-    up = (rest > half) | ((rest == half) & (doubled >= 0) & (right > 0))
-    double: NDArray[np.int64] = (doubled >> right) + up
-    return double
+    words: Array = rows.astype(np.int64)
+    if is_tensor(given):
+        import torch
+
+        words = given.detach().to(torch.int64).reshape(rows.shape)
+    result = run("requantise", _FUNCTION_OF[rule], words, scales.multipliers.astype(np.int64), scales.shifts, twin=twin)
+    found: NDArray[np.int64] = in_memory(result)
+    return found
 
 
 def _codes(integers: NDArray[Any], number_format: Format, zero_point: int) -> NDArray[Any]:

@@ -15,6 +15,7 @@ from emulation.arrays import (
     dtype_name,
     integers_beyond_float64,
     narrowed,
+    scaled,
     where_nan,
     widened,
 )
@@ -58,7 +59,7 @@ def cast(values: Array, number_format: ScalarFormat, rules: CastRules) -> Array:
         return narrowed(_run("cast", widened(values), number_format, rules), values)
     unit = rules.broadcast_unit(values)
     quotients = divided(widened(values), unit)
-    return narrowed(_run("cast", quotients, number_format, rules) * unit, values)
+    return scaled(_run("cast", quotients, number_format, rules), unit, values)
 
 
 def encode(values: Array, number_format: ScalarFormat, rules: CastRules) -> Array:

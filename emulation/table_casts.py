@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from emulation.arrays import FLOAT_TYPES, Array, as_dtype, divided, dtype_name, narrowed, where_nan, widened
+from emulation.arrays import FLOAT_TYPES, Array, as_dtype, divided, dtype_name, narrowed, scaled, where_nan, widened
 from emulation.cast_rules import CastRules, refuse_nan
 from emulation.formats import BinaryCoded, Codebook, KHot, LearnedCodebook
 from emulation.rules import Rounding
@@ -39,7 +39,7 @@ def cast(values: Array, number_format: TableFormat, rules: CastRules) -> Array:
         return narrowed(_run("cast", widened(values), levels, number_format, rules), values)
     unit = rules.broadcast_unit(values)
     quotients = divided(widened(values), unit)
-    return narrowed(_run("cast", quotients, levels, number_format, rules) * unit, values)
+    return scaled(_run("cast", quotients, levels, number_format, rules), unit, values)
 
 
 def encode(values: Array, number_format: TableFormat, rules: CastRules) -> Array:

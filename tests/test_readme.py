@@ -5,9 +5,12 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+
+from dse.config import check_config
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -25,12 +28,24 @@ def shell_commands() -> list[list[str]]:
     return [shlex.split(line, comments=True) for line in lines]
 
 
-def test_the_python_example_runs(capsys):
-    (example,) = blocks("python")
-    exec(compile(example, "README.md", "exec"), {})  # noqa: S102 - the point of the test
+def test_the_study_example_runs(capsys):
+    study, _ = blocks("python")
+    exec(compile(study, "README.md", "exec"), {})  # noqa: S102 - the point of the test
     printed = capsys.readouterr().out
     assert "measured_loss" in printed
     assert "d01" in printed
+
+
+def test_the_arithmetic_example_runs(capsys):
+    _, arithmetic = blocks("python")
+    exec(compile(arithmetic, "README.md", "exec"), {})  # noqa: S102 - the point of the test
+    assert "exact / fp16 [[49.09375, 139.875], [139.875, 65504.0]]" in capsys.readouterr().out
+
+
+def test_the_settings_are_ones_a_study_has():
+    (settings,) = blocks("toml")
+    config = check_config(tomllib.loads(settings), source="README.md")
+    assert "l-mul-field" in config.arithmetic.products
 
 
 def test_every_command_of_the_readme_is_one_the_command_line_has():

@@ -101,9 +101,15 @@ def _formula(
     offset = (1 << (bits - definition.offset_exponent(bits))) - (1 << bits)
     first = np.concatenate([left_value + offset * left_power, left_power])
     second = np.concatenate([right_power, right_value])
-    beside = np.concatenate([left.astype(np.uint32), left.astype(np.uint32) + left_power.size], axis=1)
-    below = np.concatenate([right.astype(np.uint32), right.astype(np.uint32) + right_power.size], axis=0)
+    beside = np.concatenate(_with_second_half(left, left_power.size), axis=1)
+    below = np.concatenate(_with_second_half(right, right_power.size), axis=0)
     return exact_matmul_codes(beside, below, first, second)
+
+
+def _with_second_half(codes: NDArray[Any], size: int) -> list[NDArray[Any]]:
+    """The codes, and the same ones for the second half of a table, in the narrowest type that holds both."""
+    first = codes.astype(np.min_scalar_type(2 * size - 1))
+    return [first, first + first.dtype.type(size)]
 
 
 def _powers_and_values(table: LMulTable, bits: int, own_bits: int) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -164,8 +164,16 @@ def measure_arithmetic() -> bool:
             ("what", "time", "beside", "ratio", "asked"), (comparison_cells(comparison) for comparison in rows)
         )
     lines += ["", "## Memory beyond the operands, results included", ""]
-    cells = ((one.name, f"{one.extra_bytes / 2**20:.1f} MiB", f"{one.ratio:.2f} x operands") for one in memory)
-    lines += table(("what", "peak", "ratio"), cells)
+    cells = (
+        (
+            one.name,
+            f"{one.extra_bytes / 2**20:.0f} MiB",
+            f"{one.result_bytes / 2**20:.0f} MiB",
+            f"{one.ratio:.2f} x {one.operands}",
+        )
+        for one in memory
+    )
+    lines += table(("what", "peak", "of it the result", "in units of"), cells)
     lines += ["", "## Two threads on two cores, wall time", ""]
     cells = (
         (one.name, f"{1000 * one.one:.2f} ms", f"{1000 * one.two:.2f} ms", f"{one.speed_up:.2f}") for one in scalings

@@ -7,10 +7,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
 
 
 class Comparison(NamedTuple):
@@ -39,6 +41,9 @@ class Memory(NamedTuple):
 
     name: str
     extra_bytes: int
+    result_bytes: int
+    operands: str
+    """What the operands are counted in."""
     operand_bytes: int
 
     @property
@@ -87,15 +92,14 @@ def compare(
     return Comparison(name, seconds, peer, peer_seconds, required)
 
 
-def peak_memory(name: str, job: Callable[[], object], operand_bytes: int) -> Memory:
+def peak_memory(name: str, job: Callable[[], NDArray[Any]], operands: str, operand_bytes: int) -> Memory:
     """Peak resident memory of a call, by the kernel's own high-water mark (Linux)."""
     job()
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # forgets the mark
     before = _kibibytes("VmRSS")
     result = job()
     extra = (_kibibytes("VmHWM") - before) * 1024
-    del result
-    return Memory(name, max(extra, 0), operand_bytes)
+    return Memory(name, max(extra, 0), result.nbytes, operands, operand_bytes)
 
 
 def _kibibytes(field: str) -> int:

@@ -26,6 +26,8 @@ from kernels.fields import (
     OVERFLOW_SATURATE_ZERO,
     OVERFLOW_WRAP,
     OVERFLOW_WRAP_SIGN_MAGNITUDE,
+    SPECIALS_IEEE,
+    SUBNORMALS_GRADUAL,
     AccumulatorFields,
     FixedFields,
     FloatFields,
@@ -279,3 +281,11 @@ def test_wide_accumulators_use_python_integers() -> None:
     accumulator = AccumulatorFields(FixedFields(64, 0, 1))
     result = dots.matmul(left, right, accumulator=accumulator)
     assert result.tolist() == [[(1 << 63) - 1 - 5]]
+
+
+@pytest.mark.parametrize(("first", "second", "expected"), [(1, 257, 258), (-1, 257, 256), (1, -259, -258)])
+def test_a_tiny_accumulator_breaks_the_tie_of_a_large_product(first: int, second: int, expected: int) -> None:
+    """The sum has more bits than float64, whose rounding alone would leave a tie: it is rounded to odd."""
+    bfloat = AccumulatorFields(FloatFields(8, 7, 127, 1, SPECIALS_IEEE, SUBNORMALS_GRADUAL, 1))
+    left, right = np.array([[first, second << 30]]), np.array([[1], [1 << 30]])
+    assert dots.matmul(left, right, accumulator=bfloat).tolist() == [[expected * 2.0**60]]

@@ -190,3 +190,11 @@ def test_errors() -> None:
         block_dots.block_matmul(one, one, one, one, block=0)
     with pytest.raises(ValueError, match="a result of 64 bits: 1 to 63"):
         block_dots.block_matmul_aligned(one, one, one, one, block=1, unit=0, width=64)
+
+
+def test_blocks_are_floored_beside_sums_that_float64_does_not_hold() -> None:
+    """Sums of more than 53 bits go through integers, whose shift of a negative block is a floor as well."""
+    left, right = np.array([[1 << 20, -5], [-(1 << 20), 5]]), np.array([[1], [1]])
+    exponents = np.array([[33, -3], [33, -3]]), np.zeros((2, 1), dtype=np.int64)
+    result = block_dots.block_matmul_aligned(left, right, *exponents, block=1, unit=0, width=60)
+    assert result.tolist() == [[(1 << 53) - 1], [-(1 << 53)]]

@@ -46,6 +46,15 @@ def test_definitions_against_the_steps_of_gemmlowp(a: int, b: int, exponent: int
     assert definition.rounding_divide_by_power(a, exponent) == gemmlowp_divide(a, exponent)
 
 
+def test_all_small_divisions_and_their_ties() -> None:
+    for exponent in range(6):
+        for a in range(-130, 131):
+            assert definition.rounding_divide_by_power(a, exponent) == gemmlowp_divide(a, exponent)
+    for a in range(-6, 7):  # products next to half of 2**31
+        for b in ((1 << 30) - 1, 1 << 30, (1 << 30) + 1):
+            assert definition.doubling_high_multiply(a, b) == gemmlowp_high_multiply(a, b)
+
+
 @given(st.lists(INT32, min_size=1, max_size=5), st.integers(0, (1 << 31) - 1), st.integers(-31, 30))
 def test_both_rules_against_their_definitions(numbers: list[int], multiplier: int, shift: int) -> None:
     array, factors, shifts = np.array(numbers)[:, None], np.array([multiplier]), np.array([shift])
