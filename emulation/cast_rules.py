@@ -8,7 +8,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
 from emulation.arrays import Array, as_float64, nan_report
-from emulation.formats import BinaryCoded, BlockScaled, FixedPoint, Format, LearnedCodebook, MiniFloat, Sign
+from emulation.formats import BinaryCoded, BlockScaled, FixedPoint, Format, LearnedCodebook, MiniFloat, Sign, Specials
 from emulation.formats.blocks import E4M3FN
 from emulation.formats.scalar import E8M0
 from emulation.rules import (
@@ -97,6 +97,11 @@ class CastRules:
             )
         if isinstance(number_format, FixedPoint):
             self._check_wrap(number_format)
+        has_no_nan = isinstance(number_format, MiniFloat) and number_format.specials is Specials.NONE
+        if has_no_nan and self.overflow is Overflow.NAN:
+            raise ValueError(
+                f"{number_format} has no NaN for overflow to become: use SATURATE, or a format with NaN, such as e4m3fn"
+            )
         if self.underflow is not Underflow.AFTER_ROUNDING and not isinstance(number_format, MiniFloat):
             raise ValueError(f"underflow {self.underflow.name} is for minifloats, got {number_format}")
         if isinstance(self.rounding, Stochastic) and self.random_numbers is None:

@@ -63,19 +63,9 @@ class NarrowAccumulator:
     def __post_init__(self) -> None:
         if self.chunk < 1:
             raise ValueError(f"an accumulator takes at least 1 product at a time, got chunk {self.chunk}")
-        allowed = (Overflow.SATURATE, Overflow.WRAP) if isinstance(self.format, FixedPoint) else (Overflow.SATURATE,)
-        if self.overflow not in allowed:
-            raise ValueError(
-                f"accumulator {self.format} cannot overflow by {self.overflow.name}: use "
-                f"{' or '.join(rule.name for rule in allowed)}"
-            )
-        usual = not isinstance(self.format, MiniFloat) or (
-            self.format.subnormals is Subnormals.GRADUAL and self.format.zero is Zero.PRESENT
-        )
-        if self.format.sign is not Sign.SIGNED or not usual:
-            raise ValueError(
-                f"accumulator {self.format} must have a sign, and gradual underflow and a zero if it is a minifloat"
-            )
+        _check_register("accumulator", self.format, self.overflow)
+        if self.format.sign is not Sign.SIGNED:
+            raise ValueError(f"accumulator {self.format} must have a sign: use a signed format")
 
     def __str__(self) -> str:
         words = [str(self.format)]
@@ -91,6 +81,41 @@ class NarrowAccumulator:
 
 
 Accumulator: TypeAlias = ExactAccumulator | NarrowAccumulator
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundedProduct:
+    """A format that every exact product is cast to before it is added, as by a multiplier without full-width output.
+
+    For `emulation.dot` alone: engines of networks have exact products or L-Mul's (DESIGN section 6, rules 5 and 6).
+
+    Raises:
+        ValueError: if a minifloat wraps, or has no gradual underflow or no zero.
+    """
+
+    format: ScalarFormat
+    rounding: Rounding = Rounding.HALF_EVEN
+    overflow: Overflow = Overflow.SATURATE
+
+    def __post_init__(self) -> None:
+        _check_register("product", self.format, self.overflow)
+
+    def __str__(self) -> str:
+        return f"{self.format} {self.overflow.name.lower()} {self.rounding.name.lower().replace('_', '-')}"
+
+
+def _check_register(what: str, number_format: ScalarFormat, overflow: Overflow) -> None:
+    allowed = (Overflow.SATURATE, Overflow.WRAP) if isinstance(number_format, FixedPoint) else (Overflow.SATURATE,)
+    if overflow not in allowed:
+        raise ValueError(
+            f"{what} {number_format} cannot overflow by {overflow.name}: use "
+            f"{' or '.join(rule.name for rule in allowed)}"
+        )
+    if isinstance(number_format, MiniFloat) and (
+        number_format.subnormals is not Subnormals.GRADUAL or number_format.zero is not Zero.PRESENT
+    ):
+        raise ValueError(f"{what} {number_format} must have gradual underflow and a zero if it is a minifloat")
+
 
 _OVERFLOWS: Final = {"saturate": Overflow.SATURATE, "wrap": Overflow.WRAP}
 _ROUNDINGS: Final = {rounding.name.lower().replace("_", "-"): rounding for rounding in Rounding}

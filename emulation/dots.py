@@ -22,9 +22,9 @@ from emulation.code_integers import (
     like_codes,
     side,
 )
-from emulation.datapaths import Arithmetic, Datapath, NarrowAccumulator, Product
+from emulation.datapaths import Arithmetic, Datapath, NarrowAccumulator, Product, RoundedProduct
 from emulation.formats import BlockScaled, FixedPoint, Format, MiniFloat, Subnormals
-from emulation.matrix_sums import Summation, checked_initial, largest_magnitude, sums_of_products
+from emulation.matrix_sums import Summation, checked_initial, largest_magnitude, product_fields, sums_of_products
 from kernels.twins import Twin, choose, is_tensor, run
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def dot(
     datapath: Datapath,
     *,
     initial: Array | None = None,
+    rounded_product: RoundedProduct | None = None,
     unit_exponent: int | None = None,
     left_table: FittedTable | None = None,
     right_table: FittedTable | None = None,
@@ -58,6 +59,8 @@ def dot(
         datapath: formats, zero points, product and accumulator.
         initial: what the accumulators start from (biases): integers in the result's unit, or values for a
             floating-point accumulator, broadcasting to the result; they must be numbers of the accumulator.
+        rounded_product: the format that every exact product is cast to before it is added; none if not said. An exact
+            accumulator then counts in that format's unit.
         unit_exponent: for an exact accumulator, the exponent of the unit to count in instead of the smallest one that
             fits any operands, which for blocks is so small that sums are Python integers.
         left_table: levels of a learned codebook or binary codes on the left (`emulation.fitted_tables.fit_table`).
@@ -92,10 +95,20 @@ def dot(
 
         if left_table is not None or right_table is not None:
             raise ValueError("dot products of blocks take no table: left_table and right_table are for codebookN, bcqN")
+        if rounded_product is not None:
+            raise ValueError(f"dot products of blocks are exact, got rounded_product {rounded_product}")
         return block_dot(left, right, datapath, initial=initial, unit_exponent=unit_exponent, twin=twin)
     tables = left_table, right_table
     _check_product(datapath)
     unit = accumulator_unit_exponent(datapath)
+    if rounded_product is not None:
+        if datapath.arithmetic.product is not Product.EXACT:
+            raise ValueError(
+                f"rounded_product {rounded_product} rounds exact products, got product "
+                f"{datapath.arithmetic.product.value}: use Product.EXACT"
+            )
+        if not isinstance(datapath.arithmetic.accumulator, NarrowAccumulator):
+            unit = rounded_product.format.unit_exponent
     if unit_exponent is not None:
         if isinstance(datapath.arithmetic.accumulator, NarrowAccumulator):
             raise ValueError(
@@ -107,9 +120,13 @@ def dot(
     if is_tensor(left) and chosen in (Twin.COMPILED, Twin.DEFINITION):
         operands = in_memory(left), in_memory(right)
         start = None if initial is None else in_memory(initial)
-        result = _dot_of_codes(operands, datapath, unit=unit or 0, initial=start, tables=tables, twin=chosen)
-        return _as_tensor(result, left, datapath)
-    return _dot_of_codes((left, right), datapath, unit=unit or 0, initial=initial, tables=tables, twin=chosen)
+        result = _dot_of_codes(
+            operands, datapath, unit=unit or 0, initial=start, tables=tables, product=rounded_product, twin=chosen
+        )
+        return _as_tensor(result, left, datapath, start)
+    return _dot_of_codes(
+        (left, right), datapath, unit=unit or 0, initial=initial, tables=tables, product=rounded_product, twin=chosen
+    )
 
 
 def accumulator_unit_exponent(datapath: Datapath) -> int | None:
@@ -169,11 +186,12 @@ def _dot_of_codes(
     unit: int,
     initial: Array | None,
     tables: tuple[FittedTable | None, FittedTable | None],
+    product: RoundedProduct | None,
     twin: Twin,
 ) -> Array:
     left, right = operands
     arithmetic = datapath.arithmetic
-    is_plain = arithmetic == Arithmetic() and initial is None and left.ndim == right.ndim == 2
+    is_plain = arithmetic == Arithmetic() and product is None and initial is None and left.ndim == right.ndim == 2
     is_plain = is_plain and unit == accumulator_unit_exponent(datapath)
     if is_plain and twin is Twin.COMPILED:
         fast = _exact_from_codes(left, right, datapath)
@@ -203,6 +221,7 @@ def _dot_of_codes(
         unit=first.unit + second.unit + _lmul_unit(datapath),
         static_unit=unit,
         twin=twin,
+        product=product_fields(product),
     )
     return sums_of_products(pairs, engine, initial)
 
@@ -222,11 +241,12 @@ def _exact_from_codes(left: NDArray[Any], right: NDArray[Any], datapath: Datapat
     return result
 
 
-def _as_tensor(result: NDArray[Any], left: Array, datapath: Datapath) -> Array:
+def _as_tensor(result: NDArray[Any], left: Array, datapath: Datapath, initial: NDArray[Any] | None) -> Array:
     if result.dtype == object:
         formats: tuple[Format, Format] = datapath.activation.format, datapath.second.format
         largest = [max(-one.smallest_integer, one.largest_integer) for one in formats]
-        most = ((1 << WORD) - 1) // max(largest[0] * largest[1], 1)
+        room = (1 << WORD) - 1 - (0 if initial is None else largest_magnitude(initial))
+        most = max(room, 0) // max(largest[0] * largest[1], 1)
         bound = f"up to k = {most} they are sure to fit" if most else "even one product may need more"
         raise ValueError(
             f"sums of {left.shape[-1]} products of {formats[0]} and {formats[1]} need "

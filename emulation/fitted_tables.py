@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from emulation.arrays import Array, checked, dtype_name, nan_report, widened
+from emulation.cast_rules import checked_format
 from emulation.formats import BinaryCoded, LearnedCodebook
 from kernels.twins import is_tensor
 
@@ -47,6 +48,7 @@ def fit_table(values: Array, number_format: Format, axis: int | None = 0) -> Fit
     >>> table.integers.shape, int(abs(table.integers).max()), table.units.shape
     ((1, 4), 127, (1,))
     """
+    checked_format(number_format)
     if not isinstance(number_format, LearnedCodebook | BinaryCoded):
         raise ValueError(  # noqa: TRY004 - a format of another kind, not another type of argument
             f"{number_format} has no table to learn: learned formats are codebookN and bcqN"
@@ -58,6 +60,8 @@ def fit_table(values: Array, number_format: Format, axis: int | None = 0) -> Fit
     if not np.isfinite(array).all():
         what = nan_report(array) or f"{int(np.isinf(array).sum())} of {array.size} values are infinite"
         raise ValueError(f"{what}: a table of {number_format} is learned from finite values")
+    if not array.size:
+        raise ValueError(f"values of shape {array.shape} hold nothing to learn the levels of {number_format} from")
     if axis is not None and not -array.ndim <= axis < array.ndim:
         raise ValueError(f"axis {axis} is none of values of shape {array.shape}, dtype {dtype_name(values)}")
     rows = array.reshape(1, -1) if axis is None else np.moveaxis(array, axis, 0).reshape(array.shape[axis], -1)

@@ -9,10 +9,11 @@ import numpy as np
 
 from emulation.arrays import as_dtype, checked, dtype_name
 from emulation.code_integers import WORD, in_memory
-from emulation.datapaths import Accumulator, NarrowAccumulator, Order
+from emulation.datapaths import Accumulator, NarrowAccumulator, Order, RoundedProduct
 from emulation.format_fields import scalar_fields
 from emulation.formats import FixedPoint
-from kernels.fields import ORDER_ASCENDING, ORDER_CHUNKS_EXACT, ORDER_PAIRWISE, AccumulatorFields
+from kernels.dot_bounds import result_exponent
+from kernels.fields import ORDER_ASCENDING, ORDER_CHUNKS_EXACT, ORDER_PAIRWISE, AccumulatorFields, ProductFields
 from kernels.twins import Twin, is_tensor, run
 
 if TYPE_CHECKING:
@@ -33,6 +34,13 @@ def accumulator_fields(accumulator: NarrowAccumulator, products_per_term: int = 
     )
 
 
+def product_fields(product: RoundedProduct | None) -> ProductFields | None:
+    """A rounded product as `kernels` take it."""
+    if product is None:
+        return None
+    return ProductFields(scalar_fields(product.format), product.rounding.value, product.overflow.value)
+
+
 def checked_initial(initial: Array, accumulator: Accumulator, like: Array) -> Array:
     """What accumulators start from, as the kind of the codes and where they are.
 
@@ -45,8 +53,8 @@ def checked_initial(initial: Array, accumulator: Accumulator, like: Array) -> Ar
     of_integers = name.startswith(("int", "uint")) or (
         array.dtype == object and all(isinstance(one, int) for one in array.reshape(-1).tolist())
     )
-    narrow = isinstance(accumulator, NarrowAccumulator)
-    if not of_integers and (not narrow or isinstance(accumulator.format, FixedPoint)):
+    counts = not isinstance(accumulator, NarrowAccumulator) or isinstance(accumulator.format, FixedPoint)
+    if counts and not of_integers:
         raise TypeError(
             f"accumulator {accumulator} counts in integers of its unit, got initial values of dtype {name}: divide "
             "them by 2**accumulator_unit_exponent(datapath), round, and give integers"
@@ -146,7 +154,8 @@ def _interleaved(parts: list[Array], axis: int) -> Array:
 class Summation(NamedTuple):
     """How one matrix product is summed: ``terms`` neighbours along k make one product of the engine.
 
-    Products count in ``2**unit``, exact sums come out in ``2**static_unit``.
+    Products count in ``2**unit``, exact sums come out in ``2**static_unit``. ``product`` is the format that every
+    product is cast to first, None if they stay exact.
     """
 
     accumulator: Accumulator
@@ -154,13 +163,14 @@ class Summation(NamedTuple):
     unit: int
     static_unit: int
     twin: Twin
+    product: ProductFields | None = None
 
     def sums(self, left: Array, right: Array, initial: Array | None) -> Array:
         """One product of matrices ``(m, k)`` and ``(k, n)``."""
         accumulator = self.accumulator
         if not isinstance(accumulator, NarrowAccumulator):
-            total = run("dots", "matmul", left, right, twin=self.twin)
-            total = shifted(total, self.unit - self.static_unit)
+            total = run("dots", "matmul", left, right, twin=self.twin, unit=self.unit, product=self.product)
+            total = shifted(total, self._exact_unit() - self.static_unit)
             return total if initial is None else _sum(total, initial)
         fields = accumulator_fields(accumulator, self.terms)
         if accumulator.order is Order.PAIRWISE:
@@ -169,17 +179,39 @@ class Summation(NamedTuple):
             fields = fields._replace(order=ORDER_PAIRWISE, chunk=1)
             flat = left.reshape(shape[0] * shape[1], left.shape[-1])
             start = None if initial is None else initial.reshape(-1, 1)
-            return self._rounded(flat, right, fields, start).reshape(shape)
-        return self._rounded(left, right, fields, initial)
+            engine = self
+            if accumulator.chunk > 1:  # the chunks' sums are of cast products already
+                engine = self._replace(unit=self._exact_unit(), product=None)
+            return engine.narrow_sums(flat, right, fields, start).reshape(shape)
+        return self.narrow_sums(left, right, fields, initial)
 
-    def _rounded(self, left: Array, right: Array, fields: AccumulatorFields, initial: Array | None) -> Array:
-        return run("dots", "matmul", left, right, twin=self.twin, unit=self.unit, accumulator=fields, initial=initial)
+    def narrow_sums(self, left: Array, right: Array, fields: AccumulatorFields, initial: Array | None) -> Array:
+        """One product of matrices in a register, ascending or by exact chunks or as a tree over k."""
+        options: dict[str, Any] = {
+            "unit": self.unit,
+            "product": self.product,
+            "accumulator": fields,
+            "initial": initial,
+        }
+        return run("dots", "matmul", left, right, twin=self.twin, **options)
+
+    def _exact_unit(self) -> int:
+        """The exponent of the unit that exact sums of the products come out in."""
+        return result_exponent(self.unit, self.product, AccumulatorFields())
 
     def _chunks(self, left: Array, right: Array, chunk: int) -> tuple[Array, Array]:
         """Exact sums of chunks, shape ``(m, n, chunks)``, and the column of ones that adds them up again."""
         depth = left.shape[-1]
+        options: dict[str, Any] = {"unit": self.unit, "product": self.product} if chunk > 1 else {}
         parts = [
-            run("dots", "matmul", left[:, start : start + chunk], right[start : start + chunk], twin=self.twin)
+            run(
+                "dots",
+                "matmul",
+                left[:, start : start + chunk],
+                right[start : start + chunk],
+                twin=self.twin,
+                **options,
+            )
             for start in range(0, depth, chunk)
         ]
         if is_tensor(left):
@@ -221,12 +253,12 @@ def shifted(total: Array, bits: int) -> Array:
 
 def _sum(total: Array, initial: Array) -> Array:
     if is_tensor(total):
-        # The extremes of int64 in Python: neither their magnitude nor their sum fits it.
-        ends = [(int(one.min()), int(one.max())) if one.numel() else (0, 0) for one in (total, initial)]
-        if ends[0][0] + ends[1][0] < -(1 << 63) or ends[0][1] + ends[1][1] >= 1 << 63:
+        # In Python: neither the magnitude of the least int64 nor a sum of two fits int64.
+        most = sum(max(int(one.max()), -int(one.min())) if one.numel() else 0 for one in (total, initial))
+        if most.bit_length() > WORD:
             raise ValueError(
-                "sums and what they start from need more than the 64 bits of a tensor: use NumPy arrays, which give "
-                "Python integers, or a narrow accumulator"
+                f"sums and what they start from may need {most.bit_length() + 1} bits, and a tensor has int64: use "
+                "NumPy arrays, which give Python integers, or a narrow accumulator"
             )
         return total + initial.to(total.dtype)
     if (

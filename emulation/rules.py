@@ -28,11 +28,11 @@ class Overflow(Enum):
     SATURATE = fields.OVERFLOW_SATURATE
     """The nearest end of the range, also for infinity."""
     SATURATE_FINITE = fields.OVERFLOW_SATURATE_FINITE
-    """Minifloats: finite numbers saturate, infinity stays infinity, or becomes NaN where there is none."""
+    """Minifloats: finite numbers saturate, infinity stays infinity, or becomes NaN, or saturates without either."""
     INFINITY = fields.OVERFLOW_INFINITY
-    """Minifloats: as IEEE 754."""
+    """Minifloats: as IEEE 754; NaN where there is no infinity, the largest number where there is neither (e2m1)."""
     NAN = fields.OVERFLOW_NAN
-    """Minifloats: NaN."""
+    """Minifloats: NaN; refused for formats without one."""
     WRAP = fields.OVERFLOW_WRAP
     """Fixed point: the low bits (AP_WRAP)."""
     WRAP_SIGN_MAGNITUDE = fields.OVERFLOW_WRAP_SIGN_MAGNITUDE

@@ -76,7 +76,8 @@ def encode(values: Array, number_format: ScalarFormat, rules: CastRules) -> Arra
 
 def _encode_integers(values: Array, number_format: FixedPoint, rules: CastRules) -> Array:
     """Integers that no float holds, by the definition, which counts in Python integers."""
-    random_numbers = rules.random_numbers.cpu() if is_tensor(rules.random_numbers) else rules.random_numbers
+    given: Any = rules.random_numbers
+    random_numbers = given.cpu() if is_tensor(given) else given
     by_definition = replace(rules, twin=Twin.DEFINITION, random_numbers=random_numbers, nan=None)
     codes = _run("encode", values.cpu() if is_tensor(values) else values, number_format, by_definition)
     return codes.to(values.device) if is_tensor(values) else codes

@@ -46,7 +46,7 @@ def encode(
     (array([1, 8, 0, 7, 5], dtype=uint8), array([  2, 254], dtype=uint8))
     """
     check_subnormals()
-    check_block_fields(fields, rounding=rounding)
+    check_block_fields(fields, rounding=rounding, nan=nan)
     check_dtype(fields, values.dtype.name)
     check_random(given=random_bits is not None, random_width=random_width, rounding=rounding)
     rows, size = _rows(values, fields)

@@ -16,6 +16,8 @@ from kernels.fields import (
     ELEMENT_SIGN_MAGNITUDE,
     ELEMENT_SYMMETRIC,
     ELEMENT_TWOS_COMPLEMENT,
+    NAN_BLOCK,
+    NAN_ERROR,
     SCALE_E4M3,
     SCALE_E8M0,
     SCALE_EXPONENT,
@@ -165,8 +167,8 @@ def smallest_exponent(fields: BlockFields) -> int:
     return scale_exponents(fields)[0] + grid.minimum_exponent - grid.mantissa_bits
 
 
-def check_block_fields(fields: BlockFields, *, rounding: int = HALF_EVEN) -> None:
-    """Refuse fields that contradict each other.
+def check_block_fields(fields: BlockFields, *, rounding: int = HALF_EVEN, nan: int = NAN_ERROR) -> None:
+    """Refuse fields that contradict each other, and a NaN of whole blocks where no scale code means NaN.
 
     Raises:
         ValueError: saying what was given and what is allowed.
@@ -186,6 +188,8 @@ def check_block_fields(fields: BlockFields, *, rounding: int = HALF_EVEN) -> Non
         raise ValueError(f"carry must be {CARRY_CLIP} (clip) or {CARRY_BUMP} (bump the exponent), got {fields.carry}")
     if fields.carry == CARRY_BUMP and rounding == STOCHASTIC:
         raise ValueError("with stochastic rounding no one value decides the shared exponent: use carry 0 (clip)")
+    if nan == NAN_BLOCK and fields.scale_kind not in SCALE_NAN_CODE:
+        raise ValueError(f"scale_kind {fields.scale_kind} has no NaN: only E8M0 and E4M3 scales can make a block NaN")
     _check_element(fields)
     _check_scale(fields)
 

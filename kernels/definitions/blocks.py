@@ -196,7 +196,7 @@ def encode_block(
     >>> encode_block([1.0, -0.3, 0.125, 7.9], bfp4._replace(carry=CARRY_BUMP))
     ([0, 8, 0, 4], 3)
     """
-    check_block_fields(fields, rounding=rounding)
+    check_block_fields(fields, rounding=rounding, nan=nan)
     check_tensor_scale(tensor_scale, fields)
     grid = element_grid(fields)
     for position, value in enumerate(values):

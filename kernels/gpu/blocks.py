@@ -12,7 +12,6 @@ from typing import Final, NamedTuple
 import torch
 
 from kernels.definitions.block_grids import (
-    SCALE_NAN_CODE,
     carry_threshold,
     check_block_fields,
     check_dtype,
@@ -26,7 +25,6 @@ from kernels.fields import (
     ARITHMETIC_EXACT,
     ELEMENT_FLOAT,
     ELEMENT_SIGN_MAGNITUDE,
-    NAN_BLOCK,
     NAN_ERROR,
     SCALE_E4M3,
     SCALE_EXPONENT,
@@ -258,11 +256,11 @@ def _encode(
     nan: int,
     tensor_scale: float,
 ) -> None:
-    check_block_fields(fields, rounding=rounding)
+    check_block_fields(fields, rounding=rounding, nan=nan)
     check_tensor_scale(tensor_scale, fields)
     check_dtype(fields, str(values.dtype).removeprefix("torch."))
     check_random_options(given=random_bits is not None, random_width=random_width, rounding=rounding)
-    _check_finite(values, fields, nan)
+    _check_finite(values, nan)
     if not values.numel():
         return
     tiling = _tiling(values.shape, fields)
@@ -293,11 +291,9 @@ def _encode(
     )
 
 
-def _check_finite(values: torch.Tensor, fields: BlockFields, nan: int) -> None:
+def _check_finite(values: torch.Tensor, nan: int) -> None:
     if not values.ndim:
         raise ValueError("values must have at least one axis for blocks to run along, got a scalar: reshape it to (1,)")
-    if nan == NAN_BLOCK and fields.scale_kind not in SCALE_NAN_CODE:
-        raise ValueError(f"scale_kind {fields.scale_kind} has no NaN: only E8M0 and E4M3 scales can make a block NaN")
     refused = ~values.isfinite() if nan == NAN_ERROR else values.isinf()
     count = int(refused.sum())
     if count:

@@ -202,7 +202,7 @@ def decode(
 
 def _check(values: torch.Tensor, fields: BlockFields, random_bits: torch.Tensor | None, options: _Options) -> None:
     check_subnormals()
-    check_block_fields(fields, rounding=options.rounding)
+    check_block_fields(fields, rounding=options.rounding, nan=options.nan)
     check_tensor_scale(options.tensor_scale, fields)
     check_dtype(fields, _name(values.dtype))
     check_random(given=random_bits is not None, random_width=options.random_width, rounding=options.rounding)

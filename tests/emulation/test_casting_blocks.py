@@ -215,7 +215,12 @@ def test_half_precision_values_come_back_or_are_refused() -> None:
         (np.ones(4), "nvfp4", {"unit": 0.1}, "tensor_scale must be a float32 from 2**-100 to 2**100, got 0.1"),
         (np.float64(3), "mxfp4", {}, "mxfp4 needs at least one axis for its blocks, got a single number"),
         (np.ones((2, 2)), "mxfp4", {"axis": 2}, "axis 2 is none of values of shape (2, 2)"),
-        (np.array([np.inf]), "mxfp4", {}, "1 of 1 values are infinite, and the blocks of mxfp4 take their scale from the largest: clip"),
+        (
+            np.array([np.inf]),
+            "mxfp4",
+            {},
+            "1 of 1 values are infinite, and the blocks of mxfp4 take their scale from the largest: clip",
+        ),
         (np.ones(4), "block<ue4m3fn,e8m0,4>", {}, "minifloat elements have a sign"),
         (np.ones(4), "mx-uint8", {}, "an integer element must be signed with two bits before the binary point"),
         (

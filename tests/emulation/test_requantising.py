@@ -64,6 +64,25 @@ def test_gemmlowp_and_tflite_rules(values: list[int], multiplier: int, shift: in
         assert found[:, 0].tolist() == expected
 
 
+@pytest.mark.parametrize(
+    "rule", [RequantisationRule.GEMMLOWP_DOUBLE_ROUNDING, RequantisationRule.TFLITE_SINGLE_ROUNDING]
+)
+def test_twins_follow_the_tflite_rules_alike(rule: RequantisationRule) -> None:
+    random = np.random.default_rng(3)
+    shifts, ends = np.arange(-31, 31), np.array([[-(2**31)], [2**31 - 1], [-1], [0], [1]])
+    multipliers = random.integers(0, 2**31, shifts.size)
+    multipliers[:4] = 0, 1, 2**30, 2**31 - 1
+    accumulators = np.concatenate([ends + np.zeros_like(shifts), random.integers(-(2**31), 2**31, (300, shifts.size))])
+    results = [
+        np.asarray(requantise(given, parse("int32"), multipliers=multipliers, shift=shifts, rule=rule, twin=twin))
+        for given in (accumulators, torch.from_numpy(accumulators))
+        for twin in (Twin.DEFINITION, Twin.COMPILED, Twin.TENSORS)
+    ]
+    assert len(np.unique(results[0])) > 1000
+    for result in results[1:]:
+        assert np.array_equal(result, results[0])
+
+
 def test_the_two_tflite_rules_differ() -> None:
     """A number just below a tie is a tie after the first of two roundings, and ties go away from zero."""
     values = np.arange(-2000, 2000)
