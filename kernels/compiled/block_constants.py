@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -9,7 +10,15 @@ import numpy as np
 from kernels.compiled.block_loops import Grid
 from kernels.definitions.block_grids import ElementGrid, carry_threshold, scale_exponents, top_exponent
 from kernels.definitions.blocks import magnitude_of_code
-from kernels.fields import ELEMENT_FLOAT, ELEMENT_SIGN_MAGNITUDE, NAN_BLOCK, SCALE_E4M3, BlockFields
+from kernels.fields import (
+    ELEMENT_FLOAT,
+    ELEMENT_SIGN_MAGNITUDE,
+    NAN_BLOCK,
+    SCALE_E4M3,
+    SCALE_E8M0,
+    SCALE_EXPONENT,
+    BlockFields,
+)
 from kernels.rounding import HALF_AWAY, HALF_EVEN, TOWARD_ZERO
 
 _ALWAYS_DOWN: Final = 2.0
@@ -17,6 +26,7 @@ _THRESHOLDS: Final = {HALF_AWAY: 0.5, TOWARD_ZERO: _ALWAYS_DOWN}
 """From which part of a spacing a magnitude is rounded up; by any other rounding, from the float after one half."""
 
 
+@lru_cache(maxsize=64)
 def block_constants(
     element: ElementGrid, dtype: np.dtype[Any], *, fields: BlockFields | None, rounding: int, nan: int
 ) -> Grid:
@@ -50,6 +60,13 @@ def block_constants(
         low=low,
         high=high,
         **_usual(low, high, top, bias, bits, word),
+        code_shift=word(bits - element.mantissa_bits),
+        sign_shift=word(dtype.itemsize * 8 - 1),
+        sign_code=word(1 << (element.width - 1) if signed_zero else 0),
+        flip=word(0 if signed_zero else (1 << dtype.itemsize * 8) - 1),
+        code_mask=word((1 << element.width) - 1),
+        scale_offset=127 if fields is not None and fields.scale_kind == SCALE_E8M0 else 0,
+        scale_mask=(1 << fields.scale_bits) - 1 if fields is not None and fields.scale_kind == SCALE_EXPONENT else 0xFF,
         width=element.width,
         twos_complement=not signed_zero,
         keep_nan=nan == NAN_BLOCK,

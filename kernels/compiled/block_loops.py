@@ -1,22 +1,24 @@
-"""Compiled loops over blocks: the largest magnitude, the scale, one rounding per value; in values or in codes.
+"""Compiled loops over blocks with a scale that is a power of two, in values or in codes, and what other loops share.
 
-All loops run in two passes over a block that stays in registers or the first-level cache, without branches on values.
-The step of a power-of-two rule is one integer addition to the bits of the largest magnitude (see `blocks`); rounding
-to the grid adds and subtracts the power of two whose last bit is the grid's spacing, so the adder rounds half to even.
-Integers are converted back to their width after every operation, because Numba would widen them to 64 bits.
+The fast loops (rounding half to even, scales that are normal numbers) are made of the passes of `block_chunks`; the
+others do one block after the other, by any rounding and with any scale. The step of a power-of-two rule is one integer
+addition to the bits of the largest magnitude (see `blocks`); rounding to the grid adds and subtracts the power of two
+whose last bit is the grid's spacing, so the adder rounds half to even. Integers are converted back to their width after
+every operation, because Numba would widen them to 64 bits.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numba
 import numpy as np
-from llvmlite import ir
-from numba.extending import intrinsic
+from numba import types
 
 from kernels.compiled.bits import convert, from_bits, to_bits
+from kernels.compiled.block_chunks import Scalar, find_scales, largest_magnitude, meaning_of, round_block
+from kernels.compiled.lanes import add, both, exclusive, shift_right, sub
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,10 +28,6 @@ NOT_FINITE: Final = 1
 """A block held infinity, or a NaN that is to be refused."""
 TOO_LARGE: Final = 2
 """A result exceeds the dtype."""
-
-Scalar: TypeAlias = Any
-"""A float or an unsigned integer of the width of the values: the loops compile for both widths."""
-_LANES: Final = 16
 
 
 class Grid(NamedTuple):
@@ -74,45 +72,23 @@ class Grid(NamedTuple):
     """Unsigned: the bits of the least amax above 0 whose block is usual."""
     usual_span: Any
     """Unsigned: from there to the first amax whose block is not."""
+    code_shift: Any
+    """Unsigned: from an exponent field to its place in a code."""
+    sign_shift: Any
+    """Unsigned: from the sign bit to the last one."""
+    sign_code: Any
+    """Unsigned: the sign bit of a code; 0 for two's complement, which has ``flip`` all ones (else 0) instead."""
+    flip: Any
+    code_mask: Any
+    """Unsigned: the bits of a code."""
+    scale_offset: int
+    """From a scale's exponent to its code."""
+    scale_mask: int
     width: int
     """Bits of an element's code."""
     twos_complement: bool
     keep_nan: bool
     """Whether a NaN makes a block NaN instead of being refused."""
-
-
-@intrinsic
-def _largest_of_lanes(_context: Any, values: Any, start: Any, mask: Any) -> Any:  # noqa: ANN401 - Numba's protocol
-    """The largest magnitude, as bits, of 16 values from a flat position on, as one vector operation.
-
-    LLVM unrolls short loops before it looks for vectors, so a plain loop over a block compares one value at a time.
-    """
-
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:  # noqa: ANN401 - Numba's protocol
-        word = context.get_value_type(mask)
-        vector = ir.VectorType(word, _LANES)
-        data = context.make_array(values)(context, builder, arguments[0]).data
-        pointer = builder.bitcast(builder.gep(data, [arguments[1]]), vector.as_pointer())
-        lanes = builder.load(pointer)
-        lanes.align = word.width // 8
-        magnitudes = ir.Constant(vector, [ir.Constant(word, (1 << (word.width - 1)) - 1)] * _LANES)
-        kind = ir.FunctionType(word, [vector])
-        largest = builder.module.declare_intrinsic(f"llvm.vector.reduce.umax.v{_LANES}i{word.width}", fnty=kind)
-        return builder.call(largest, [builder.and_(lanes, magnitudes)])
-
-    return mask(values, start, mask), generate
-
-
-@numba.njit(forceinline=True)
-def largest_magnitude(values: NDArray[Any], start: int, size: int, mask: Scalar) -> Scalar:
-    """The bits of the largest magnitude of a block."""
-    largest = convert(0, mask)
-    groups = size // _LANES
-    for group in range(groups):
-        largest = max(largest, _largest_of_lanes(values, start + group * _LANES, mask))
-    for place in range(groups * _LANES, size):
-        largest = max(largest, convert(to_bits(values[np.uintp(start + place)]) & mask, mask))
-    return largest
 
 
 @numba.njit(forceinline=True)
@@ -184,48 +160,118 @@ def special_block(values: NDArray[Any], start: int, size: int, grid: Grid) -> in
 
 
 @numba.njit(forceinline=True)
-def _cast_usual_block(values: NDArray[Any], result: NDArray[Any], start: int, size: int, grid: Grid) -> Scalar:
-    """Half to even, where the scale and its reciprocal are normal numbers; returns 1 if the block is not so, else 0.
-
-    Without branches: the exponent stays in its place among the bits, and an unusual block gets a meaningless result.
-    """
+def _find_powers(largest: NDArray[Any], numbers: NDArray[Any], count: int, grid: Grid) -> Scalar:
+    """Powers of two and their reciprocals, with the exponent kept in its place among the bits."""
     mask = grid.magnitude_mask
-    largest = largest_magnitude(values, start, size, mask)
-    field = convert(convert(largest + grid.addend, mask) & grid.exponent_mask, mask)
-    up_bits = convert(min(max(field, grid.low_field), grid.high_field) - grid.top_field, mask)
-    up = from_bits(up_bits, grid.limit)
-    down = from_bits(grid.reciprocal - up_bits, grid.limit)
+    unusual = convert(0, mask)
+    for block in range(count):
+        bits = to_bits(largest[block])
+        field = convert(convert(bits + grid.addend, mask) & grid.exponent_mask, mask)
+        up = convert(min(max(field, grid.low_field), grid.high_field) - grid.top_field, mask)
+        numbers[0, block] = from_bits(up, grid.limit)
+        numbers[1, block] = from_bits(grid.reciprocal - up, grid.limit)
+        outside = convert(bits - grid.usual_low, mask) >= grid.usual_span
+        unusual = add(unusual, convert(outside and bits != 0, mask))
+    return unusual
+
+
+@numba.njit(forceinline=True)
+def _find_power_codes(
+    largest: NDArray[Any], numbers: NDArray[Any], scales: NDArray[Any], index: int, count: int, grid: Grid
+) -> Scalar:
+    """The same, and the codes of the scales."""
+    unusual = _find_powers(largest, numbers, count, grid)
+    for block in range(count):
+        exponent = np.int64(to_bits(numbers[0, block]) >> grid.float_bits) - grid.float_bias
+        code = (grid.low if largest[block] == 0 else exponent) + grid.scale_offset
+        scales[np.uintp(index + block)] = code & grid.scale_mask
+    return unusual
+
+
+@numba.njit(forceinline=True)
+def _clipped(value: Scalar, down: Scalar, grid: Grid) -> Scalar:
+    bits = to_bits(value)
+    return _clip(from_bits(bits & grid.magnitude_mask, grid.limit) * down, bits, grid)
+
+
+@numba.njit(forceinline=True)
+def _cast_by_power(
+    values: NDArray[Any], result: NDArray[Any], start: int, size: int, numbers: NDArray[Any], block: int, grid: Grid
+) -> bool:
+    up, down = numbers[0, block], numbers[1, block]
     for place in range(size):
         index = np.uintp(start + place)  # unsigned: Numba then needs no code for negative indices
-        bits = to_bits(values[index])
-        clipped = _clip(from_bits(bits & mask, grid.limit) * down, bits, grid)
+        clipped = _clipped(values[index], down, grid)
         magic = magic_number(clipped, grid)
-        result[index] = _signed(((clipped + magic) - magic) * up, bits, grid)
-    return np.int64(convert(largest - grid.usual_low, mask) >= grid.usual_span and largest != 0)
+        result[index] = _signed(((clipped + magic) - magic) * up, to_bits(values[index]), grid)
+    return False
 
 
-@numba.njit(cache=True, nogil=True)
-def cast_usual_rows(values: NDArray[Any], result: NDArray[Any], columns: int, block_size: int, grid: Grid) -> int:
-    """Quantise and dequantise rows of ``columns`` values, flat; returns how many blocks are not usual.
+@numba.njit(forceinline=True)
+def magnitude_code(clipped: Scalar, grid: Grid) -> Scalar:
+    """The code of a magnitude rounded half to even: its steps of the grid's spacing, and where its binade begins."""
+    magic = to_bits(magic_number(clipped, grid))
+    steps = sub(to_bits(clipped + from_bits(magic, grid.limit)), magic)
+    return add(steps, shift_right(sub(sub(magic, grid.magic_step), grid.minimum_field), grid.code_shift))
 
-    The results of those are meaningless: they are for `cast_rows`. Nothing but the usual case is in this loop, so that
-    all of it stays in registers; known sizes become whole vectors.
-    """
-    unusual = 0
-    full = columns - columns % block_size
-    for row in range(0, values.size, columns):
-        if block_size == 32:
-            for block in range(0, full, 32):
-                unusual += _cast_usual_block(values, result, row + block, 32, grid)
-        elif block_size == 16:
-            for block in range(0, full, 16):
-                unusual += _cast_usual_block(values, result, row + block, 16, grid)
-        else:
-            for block in range(0, full, block_size):
-                unusual += _cast_usual_block(values, result, row + block, block_size, grid)
-        if full < columns:
-            unusual += _cast_usual_block(values, result, row + full, columns - full, grid)
-    return unusual
+
+@numba.njit(forceinline=True)
+def signed_code(code: Scalar, value: Scalar, grid: Grid) -> Scalar:
+    """The code with the sign of a value: above the magnitude, or in two's complement."""
+    negative = shift_right(to_bits(value), grid.sign_shift)
+    flip = both(negative, grid.flip)
+    return add(both(sub(exclusive(code, flip), flip), grid.code_mask), both(negative, grid.sign_code))
+
+
+@numba.njit(forceinline=True)
+def _encode_by_power(
+    values: NDArray[Any], codes: NDArray[Any], start: int, size: int, numbers: NDArray[Any], block: int, grid: Grid
+) -> bool:
+    down = numbers[1, block]
+    for place in range(size):
+        index = np.uintp(start + place)
+        code = magnitude_code(_clipped(values[index], down, grid), grid)
+        codes[index] = signed_code(code, values[index], grid)
+    return False
+
+
+@meaning_of(find_scales)
+def _find_scales(
+    _largest: Scalar,
+    _numbers: Scalar,
+    result: Scalar,
+    _scales: Scalar,
+    _index: Scalar,
+    _count: Scalar,
+    constants: Scalar,
+) -> Any:  # noqa: ANN401 - a function or None
+    if getattr(constants, "instance_class", None) is not Grid:
+        return None
+    if isinstance(result.dtype, types.Float):
+        return lambda largest, numbers, _result, _scales, _index, count, constants: _find_powers(
+            largest, numbers, count, constants
+        )
+    return lambda largest, numbers, _result, scales, index, count, constants: _find_power_codes(
+        largest, numbers, scales, index, count, constants
+    )
+
+
+@meaning_of(round_block)
+def _round_block(
+    _values: Scalar,
+    result: Scalar,
+    _start: Scalar,
+    _size: Scalar,
+    _numbers: Scalar,
+    _block: Scalar,
+    constants: Scalar,
+) -> Any:  # noqa: ANN401 - a function or None
+    if getattr(constants, "instance_class", None) is not Grid:
+        return None
+    function: Any = (
+        _cast_by_power if isinstance(result.dtype, types.Float) else _encode_by_power
+    ).py_func  # Numba compiles it itself
+    return function
 
 
 @numba.njit(cache=True, nogil=True)
@@ -246,7 +292,7 @@ def cast_rows(
     for row in range(0, values.size, columns):
         for block in range(0, columns, block_size):
             start, size = row + block, min(block_size, columns - block)
-            largest = largest_magnitude(values, start, size, grid.magnitude_mask)
+            largest = largest_magnitude(values, start, size)
             if largest >= grid.exponent_mask:
                 result[start : start + size] = convert(math.nan, grid.limit)
                 state |= special_block(values, start, size, grid)
@@ -290,7 +336,7 @@ def encode_rows(
     for row in range(0, values.size, columns):
         for block in range(0, columns, block_size):
             start, size = row + block, min(block_size, columns - block)
-            largest = largest_magnitude(values, start, size, grid.magnitude_mask)
+            largest = largest_magnitude(values, start, size)
             if largest >= grid.exponent_mask:
                 state |= special_block(values, start, size, grid)
                 elements[start : start + size] = 0

@@ -9,14 +9,28 @@ per block.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kernels.canaries import check_subnormals
+from kernels.compiled.block_chunks import round_usual_rows
 from kernels.compiled.block_constants import block_constants
-from kernels.compiled.block_loops import DONE, NOT_FINITE, Grid, cast_rows, cast_usual_rows, encode_rows, scale_rows
-from kernels.compiled.ratio_loops import Ratio, divide_usual_rows, multiply_usual_rows, ratio_rows
+from kernels.compiled.block_loops import (
+    DONE,
+    NOT_FINITE,
+    Grid,
+    cast_rows,
+    encode_rows,
+    scale_rows,
+)
+from kernels.compiled.ratio_loops import (
+    Constants,
+    Ratio,
+    ratio_rows,
+    ratio_rows_again,
+)
 from kernels.definitions.block_grids import (
     E4M3_SCALE,
     SCALE_NAN_CODE,
@@ -98,21 +112,26 @@ def cast(
     >>> cast(np.array([1.0, -0.3, 0.125, 7.9, 0.3]), bfp4)
     array([ 1. , -0. ,  0. ,  7. ,  0.3125])
     """
-    flat, columns, block_size = _prepared(values, fields, rounding, tensor_scale)
+    flat, columns, block_size = _prepared(values, fields, rounding, nan, tensor_scale)
     random = _random(random_bits, random_width, values.shape, rounding)
     result = _result(values, out)
     written = result.reshape(-1)
     if out is not None and np.may_share_memory(flat, written):
         flat = flat.copy()
     grid = block_constants(element_grid(fields), values.dtype, fields=fields, rounding=rounding, nan=nan)
+    if not flat.size:
+        return result
+    no_codes, none, state = np.empty(0, np.uint8), np.empty(0, np.bool_), DONE
     if fields.scale_kind == SCALE_E4M3:
-        codes, scales = np.empty(0, np.uint8), np.empty(0, np.float64)
-        rows = (flat, written, codes, scales, columns, block_size, random, random_width)
-        state = _ratio(rows, fields, grid, rounding, tensor_scale) if flat.size else DONE
-    elif not grid.half_even or cast_usual_rows(flat, written, columns, block_size, grid):
+        constants = _ratio_constants(fields, grid, rounding, tensor_scale)
+        uncertain, sizes = np.empty(scale_shape(values.shape, fields), np.bool_), (columns, block_size, constants)
+        if not grid.half_even or round_usual_rows(flat, written, no_codes, uncertain.reshape(-1), *sizes):
+            rows = (flat, written, no_codes, np.empty(0, np.float64), columns, block_size, random, random_width)
+            state = ratio_rows(*rows, fields.arithmetic, *constants)
+        elif uncertain.any():
+            ratio_rows_again(flat, written, no_codes, np.flatnonzero(uncertain), *sizes)
+    elif not grid.half_even or round_usual_rows(flat, written, no_codes, none, columns, block_size, grid):
         state = cast_rows(flat, written, columns, block_size, random, random_width, grid)
-    else:
-        state = DONE
     _check_state(state, values, nan)
     return result
 
@@ -137,30 +156,38 @@ def encode(
     >>> encode(np.array([1.0, -0.3, 0.125, 7.9, 0.3]), bfp4)
     (array([1, 8, 0, 7, 5], dtype=uint8), array([  2, 254], dtype=uint8))
     """
-    flat, columns, block_size = _prepared(values, fields, rounding, tensor_scale)
+    flat, columns, block_size = _prepared(values, fields, rounding, nan, tensor_scale)
     random = _random(random_bits, random_width, values.shape, rounding)
     grid = block_constants(element_grid(fields), values.dtype, fields=fields, rounding=rounding, nan=nan)
     elements = np.empty(values.shape, dtype=_unsigned(grid.width))
     shape = scale_shape(values.shape, fields)
+    codes = elements.reshape(-1)
+    scale_codes = np.empty(shape, _unsigned(fields.scale_bits if fields.scale_kind == SCALE_EXPONENT else 8))
+    if not flat.size:
+        # A tensor without values may still have a scale: that of zeros.
+        least = (grid.low + grid.scale_offset) & grid.scale_mask
+        scale_codes.fill(fields.scale_minimum if fields.scale_kind == SCALE_E4M3 else least)
+        return elements, scale_codes
+    found = (flat, codes, scale_codes.reshape(-1))
     if fields.scale_kind == SCALE_E4M3:
-        nothing, scales = np.empty(0, values.dtype), np.empty(shape, np.float64)
-        codes, found = elements.reshape(-1), scales.reshape(-1)
-        rows = (flat, nothing, codes, found, columns, block_size, random, random_width)
-        state = _ratio(rows, fields, grid, rounding, tensor_scale) if flat.size else DONE
-        _check_state(state, values, nan)
+        constants = _ratio_constants(fields, grid, rounding, tensor_scale)
+        uncertain, nothing = np.empty(scale_codes.size, np.bool_), np.empty(0, values.dtype)
+        if grid.half_even and not round_usual_rows(*found, uncertain, columns, block_size, constants):
+            ratio_rows_again(flat, nothing, codes, np.flatnonzero(uncertain), columns, block_size, constants)
+            return elements, scale_codes
+        scales = np.empty(shape, np.float64)
+        rows = (flat, nothing, codes, scales.reshape(-1), columns, block_size, random, random_width)
+        _check_state(ratio_rows(*rows, fields.arithmetic, *constants), values, nan)
         known = np.array([float(magnitude_of_code(code, E4M3_SCALE)) for code in range(E4M3_SCALE.largest_code + 1)])
         # NaN sorts behind every number: it gets the next code, which is E4M3's NaN.
         return elements, np.searchsorted(known, scales).astype(np.uint8)
+    if grid.half_even and not round_usual_rows(*found, np.empty(0, np.bool_), columns, block_size, grid):
+        return elements, scale_codes
     exponents = np.empty(shape, np.int64)
-    if flat.size:
-        state = encode_rows(
-            flat, elements.reshape(-1), exponents.reshape(-1), columns, block_size, random, random_width, grid
-        )
-        _check_state(state, values, nan)
-    if fields.scale_kind == SCALE_EXPONENT:
-        return elements, (exponents & ((1 << fields.scale_bits) - 1)).astype(_unsigned(fields.scale_bits))
+    state = encode_rows(flat, codes, exponents.reshape(-1), columns, block_size, random, random_width, grid)
+    _check_state(state, values, nan)
     # The exponent after the greatest one, which means NaN, becomes 0xFF by itself.
-    return elements, (exponents + 127).astype(np.uint8)
+    return elements, ((exponents + grid.scale_offset) & grid.scale_mask).astype(scale_codes.dtype)
 
 
 def decode(
@@ -227,9 +254,11 @@ def _blocking(shape: tuple[int, ...], fields: BlockFields) -> tuple[int, int]:
     return max(shape[-1], 1), fields.block_size
 
 
-def _prepared(values: Values, fields: BlockFields, rounding: int, tensor_scale: float) -> tuple[Any, int, int]:
+def _prepared(
+    values: Values, fields: BlockFields, rounding: int, nan: int, tensor_scale: float
+) -> tuple[Any, int, int]:
     check_subnormals()
-    check_block_fields(fields, rounding=rounding)
+    check_block_fields(fields, rounding=rounding, nan=nan)
     check_tensor_scale(tensor_scale, fields)
     check_dtype(fields, values.dtype.name)
     if not values.ndim:
@@ -262,22 +291,28 @@ def _random(random_bits: NDArray[Any] | None, width: int, shape: tuple[int, ...]
     return np.ascontiguousarray(random_bits, np.uint32).reshape(-1)
 
 
-def _ratio(rows: tuple[Any, ...], fields: BlockFields, grid: Grid, rounding: int, tensor_scale: float) -> int:
-    kind = np.dtype(np.float64 if fields.arithmetic == ARITHMETIC_EXACT else np.float32)
+@lru_cache(maxsize=64)
+def _ratio_constants(fields: BlockFields, grid: Grid, rounding: int, tensor_scale: float) -> Constants:
+    exact = fields.arithmetic == ARITHMETIC_EXACT
+    kind = np.dtype(np.float64 if exact else np.float32)
     work = block_constants(element_grid(fields), kind, fields=fields, rounding=rounding, nan=NAN_ERROR)
+    tensor, limit = kind.type(tensor_scale), work.limit
+    # Half a unit in the last place of a float32 quotient at each midpoint.
+    halves = (0.0, 0.0, 0.0, 0.0) if exact else (2.0**-26, -(2.0**-25), 2.0**-24, -(2.0**-24))
     ratio = Ratio(
-        tensor_scale=kind.type(tensor_scale),
-        reciprocal=kind.type(1) / kind.type(tensor_scale),
+        tensor_scale=tensor,
+        reciprocal=kind.type(1) / tensor,
         minimum=kind.type(float(magnitude_of_code(fields.scale_minimum, E4M3_SCALE))),
         maximum=kind.type(float(magnitude_of_code(E4M3_SCALE.largest_code, E4M3_SCALE))),
+        first_divisor=limit * tensor if exact else limit,
+        # A condition in the loops would make Numba count references; a division by 1 is exact.
+        second_divisor=kind.type(1) if exact else tensor,
         scale_grid=block_constants(E4M3_SCALE, kind, fields=None, rounding=HALF_EVEN, nan=NAN_ERROR),
+        # A magic number's last place is the spacing, and a rounding error is at most half of that.
+        certain=(1.0 if fields.arithmetic == ARITHMETIC_RECIPROCAL else 0.5 - 2.0**-19) * 2.0**-grid.float_bits,
+        midpoints=(0.25 + halves[0], 0.75 + halves[1], 1.25 + halves[2], 1.75 + halves[3]),
     )
-    values, result, codes, _, columns, block_size, *_ = rows
-    if grid.half_even and not codes.size:
-        usual_rows = multiply_usual_rows if fields.arithmetic == ARITHMETIC_RECIPROCAL else divide_usual_rows
-        if not usual_rows(values, result, columns, block_size, fields.arithmetic, (grid, work, ratio)):
-            return DONE
-    return int(ratio_rows(*rows, fields.arithmetic, grid, work, ratio))
+    return grid, work, ratio
 
 
 def _decode_ratio(

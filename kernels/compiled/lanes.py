@@ -51,6 +51,30 @@ exclusive = _binary("xor")
 
 
 @intrinsic
+def choose(_context: Lane, condition: Lane, first: Lane, second: Lane) -> Lane:
+    """``first if condition else second`` of one type, without a branch."""
+    if condition != types.boolean or first != second:
+        return None
+
+    def generate(_context: Lane, builder: Lane, _signature: Lane, operands: Lane) -> Lane:
+        return builder.select(*operands)
+
+    return first(condition, first, second), generate
+
+
+@intrinsic
+def multiply_add(_context: Lane, first: Lane, second: Lane, addend: Lane) -> Lane:
+    """``first * second + addend``, rounded once; three floats of one type."""
+    if not isinstance(first, types.Float) or first != second or first != addend:
+        return None
+
+    def generate(_context: Lane, builder: Lane, _signature: Lane, operands: Lane) -> Lane:
+        return builder.fma(*operands)
+
+    return first(first, second, addend), generate
+
+
+@intrinsic
 def bits_of(_context: Lane, value: Lane) -> Lane:
     """The bit pattern of a float32 or float64, as a signed integer of its width."""
     integer = types.int32 if value == types.float32 else types.int64

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from kernels.by_definition import blocks as by_definition
 from kernels.compiled import blocks as compiled
 from kernels.definitions import blocks as definition
 from kernels.fields import CARRY_BUMP, NAN_BLOCK, BlockFields, FloatFields
@@ -49,6 +50,21 @@ def test_fields_that_contradict_each_other(fields: BlockFields, message: str) ->
         lambda: tensors.cast(torch.from_numpy(ONES), fields),
         lambda: definition.encode_block([1.0], fields),
         lambda: definition.decode_block([1], 1, fields),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+def test_scales_without_nan_make_no_block_nan() -> None:
+    """The scale code would have to mean a number, and the NaN would be lost."""
+    values, message = np.array([1.0, np.nan], np.float32), "scale_kind 1 has no NaN: only E8M0 and E4M3 scales can make"
+    for call in (
+        lambda: compiled.cast(values, bfp(7), nan=NAN_BLOCK),
+        lambda: compiled.encode(values, bfp(7), nan=NAN_BLOCK),
+        lambda: by_definition.encode(values, bfp(7), nan=NAN_BLOCK),
+        lambda: tensors.cast(torch.from_numpy(values), bfp(7), nan=NAN_BLOCK),
+        lambda: tensors.encode(torch.from_numpy(values), bfp(7), nan=NAN_BLOCK),
+        lambda: definition.encode_block(values.tolist(), bfp(7), nan=NAN_BLOCK),
     ):
         with pytest.raises(ValueError, match=message):
             call()
