@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -93,8 +94,9 @@ def compare(
 
 
 def peak_memory(name: str, job: Callable[[], NDArray[Any]], operands: str, operand_bytes: int) -> Memory:
-    """Peak resident memory of a call, by the kernel's own high-water mark (Linux)."""
+    """Peak resident memory of a call, by the kernel's own high-water mark (Linux, glibc)."""
     job()
+    ctypes.CDLL(None).malloc_trim(0)  # else freed memory that is kept for later would hide what the call takes
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # forgets the mark
     before = _kibibytes("VmRSS")
     result = job()
