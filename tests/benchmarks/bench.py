@@ -163,7 +163,7 @@ def measure_arithmetic() -> bool:
         lines += table(
             ("what", "time", "beside", "ratio", "asked"), (comparison_cells(comparison) for comparison in rows)
         )
-    lines += ["", "## Memory beyond the operands, results included", ""]
+    lines += ["", "## Memory beyond the operands", ""]
     cells = (
         (
             one.name,
@@ -173,8 +173,8 @@ def measure_arithmetic() -> bool:
         )
         for one in memory
     )
-    lines += table(("what", "peak", "of it the result", "in units of"), cells)
-    lines += ["", "## Two threads on two cores, wall time", ""]
+    lines += table(("what", "peak", "of it the result", "the rest"), cells)
+    lines += ["", "## Two threads, wall time", ""]
     cells = (
         (one.name, f"{1000 * one.one:.2f} ms", f"{1000 * one.two:.2f} ms", f"{one.speed_up:.2f}") for one in scalings
     )

@@ -49,8 +49,8 @@ class Memory(NamedTuple):
 
     @property
     def ratio(self) -> float:
-        """Extra memory in units of the operands."""
-        return self.extra_bytes / self.operand_bytes
+        """What is neither operand nor result, in units of the operands."""
+        return max(self.extra_bytes - self.result_bytes, 0) / self.operand_bytes
 
 
 class Scaling(NamedTuple):

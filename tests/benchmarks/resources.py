@@ -104,7 +104,10 @@ def scalings() -> list[Scaling]:
         return [lambda: job(slice(0, half)), lambda: job(slice(half, None))]
 
     field = LMulFields(LMUL_FIELD, 3, 3)
+    singles = random.standard_normal((2, 512, 512)).astype(np.float32)
     return [
+        # BLAS shows what the machine itself gives two threads.
+        scaling("sgemm, for comparison", rows(lambda part: singles[0][part] @ singles[1])),
         scaling("cast to e4m3fn", places(lambda part: minifloat.cast(values[part], E4M3FN, out=out[part]))),
         scaling("cast to MXFP8", places(lambda part: blocks.cast(values[part], mx, out=out[part]))),
         scaling(
