@@ -59,7 +59,7 @@ $(VENV)/installed-report $(VENV)/installed-dev: pyproject.toml constraints.txt |
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[$(EXTRA)]'
 	$(if $(filter dev,$(EXTRA)),$(BIN)/python -m pip install --quiet --no-deps -r tests/foreign.txt)
-	# A CUDA build of torch brings its own Triton; beside a CPU build the tests need one for its interpreter.
+	@# A CUDA build of torch brings its own Triton; beside a CPU build the tests need one for its interpreter.
 	$(if $(filter dev,$(EXTRA)),@$(BIN)/python -c "import triton" 2>/dev/null || $(BIN)/python -m pip install --quiet --no-deps $(TRITON))
 	@touch $@
 
