@@ -184,14 +184,15 @@ def cost(
     layers: Annotated[
         Path,
         typer.Option(
-            help="CSV: outputs, depth, pe, simd, weight_bits, activation_bits, style (lut, dsp), "
-            "ram (auto, lutram, bram), optional positions and name"
+            help="CSV: outputs, depth, pe, simd, weight_bits, activation_bits, style (hls-lut, hls-dsp, rtl-dsp as "
+            "FINN and Vivado build them; ours-lut, ours-dsp, ours-dsp-one), ram (auto, lutram, bram, uram, external), "
+            "optional positions, output_bits (thresholds) and name"
         ),
     ],
     device: DeviceName = "xc7z020",
     as_json: AsJson = False,
 ) -> None:
-    """Price matrix-vector layers given in a file."""
+    """Price matrix-vector layers given in a file, as a vendor flow or our own engines build them."""
     import dataclasses
 
     from dse.terminal import out, priced_table, print_json
@@ -204,7 +205,13 @@ def cost(
     if as_json:
         print_json(
             [
-                {"name": one.name, "line": one.line, **dataclasses.asdict(one.cost), "brams": one.cost.brams}
+                {
+                    "name": one.name,
+                    "line": one.line,
+                    "style": one.style.value,
+                    **dataclasses.asdict(one.cost),
+                    "brams": one.cost.brams,
+                }
                 for one in priced
             ]
         )

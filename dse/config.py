@@ -22,6 +22,8 @@ from emulation.datapaths import Product, parse_accumulator
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pydantic_core import ErrorDetails
+
 STUDY_VERSION = 1
 """Version of the study file and of the database beside it; a higher one comes from a newer bitfront."""
 
@@ -145,7 +147,11 @@ class ArithmeticSection(_Section):
 
     products: Annotated[
         tuple[str, ...],
-        Field(min_length=1, strict=False, description="exact, l-mul-formula or l-mul-field (minifloats only)"),
+        Field(
+            min_length=1,
+            strict=False,
+            description="exact, or for minifloats l-mul-formula, l-mul-field, l-mul-field-clamped",
+        ),
     ] = ("exact",)
     accumulators: Annotated[
         tuple[str, ...],
@@ -153,7 +159,8 @@ class ArithmeticSection(_Section):
             min_length=1,
             strict=False,
             description='exact, or a format with its overflow, rounding and chunk: "int20 wrap", "e5m10 chunk 4"; one '
-            "that saturates or rounds restricts simd to its chunk. Blocks have an exact accumulator of their own",
+            "that saturates or rounds restricts simd to its chunk. Blocks are added one by one, exactly inside; their "
+            'exact accumulator has 32 bits, "aligned24" has 24',
         ),
     ] = ("exact",)
 
@@ -240,7 +247,7 @@ def check_config(content: dict[str, Any], *, source: str) -> StudyConfig:
         raise StudyError(f"{source}: " + "; ".join(_explain(entry) for entry in error.errors())) from error
 
 
-def _explain(entry: Any) -> str:  # noqa: ANN401 - pydantic's own dictionaries
+def _explain(entry: ErrorDetails) -> str:
     path = [str(part) for part in entry["loc"]]
     where = f"[{path[0]}] {'.'.join(path[1:])}" if len(path) > 1 else path[0]
     if entry["type"] != "extra_forbidden":

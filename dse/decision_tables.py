@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hwmodels.folding import Folding
 
 OBJECTIVES = ("utilisation", "loss", "interval_cycles")
-RESOURCES = ("luts", "flip_flops", "dsps", "bram18s")
+RESOURCES = ("luts", "flip_flops", "dsps", "bram18s", "urams")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

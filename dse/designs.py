@@ -15,7 +15,7 @@ from emulation.datapaths import parse_arithmetic
 from emulation.formats import FixedPoint
 from emulation.losses import Losses
 from hwmodels.costs import Cost
-from hwmodels.folding import Folding, MemoryStyle, MultiplierStyle
+from hwmodels.folding import Folding, LanesPerDsp, MemoryStyle, MultiplierStyle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -145,6 +145,7 @@ def design_to_json(design: Design) -> dict[str, Any]:
             part["folding"] |= {
                 "multipliers": source.folding.multipliers.value,
                 "weight_memory": source.folding.weight_memory.value,
+                "lanes_per_dsp": source.folding.lanes_per_dsp.value,
             }
     return content
 
@@ -175,6 +176,7 @@ def _part(content: dict[str, Any]) -> Part:
             simd=folding["simd"],
             multipliers=MultiplierStyle(folding["multipliers"]),
             weight_memory=MemoryStyle(folding["weight_memory"]),
+            lanes_per_dsp=LanesPerDsp(folding["lanes_per_dsp"]),
         )
     return Part(**(content | {"folding": folding, "cost": _cost(content["cost"])}))
 

@@ -244,7 +244,7 @@ class _Writer:
                 "overflow": "SAT",
                 "low": rule.low,
                 "high": rule.high,
-                "grid": rounding_grid(rule.mantissa_bits),
+                "grid": rounding_grid(rule.mantissa_bits, rule.least),
             },
         }
         if rule.levels is not None:

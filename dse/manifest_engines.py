@@ -11,6 +11,9 @@ from dse.manifest_types import rounding_grid
 from emulation.block_tensors import BlockTensor
 from emulation.datapaths import Product
 from emulation.execution import accumulate, execute_layer
+from emulation.formats import FixedPoint
+from emulation.grids import grid_of
+from emulation.hardware import largest_product
 from emulation.network import Convolution, Relu
 from emulation.rules import Overflow
 from kernels.definitions.lmul import offset_exponent
@@ -18,12 +21,15 @@ from kernels.definitions.lmul import offset_exponent
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from emulation.engines import Engine, Register
+    from emulation.engines import BlockSum, Engine, Register
     from emulation.execution import Tensor
     from emulation.hardware import HardwareLayer, HardwareNetwork, Requantiser
+    from emulation.lmul_ranges import ProductRange
 
 UNBOUNDED: Final = 1 << 60
 """Saturation bounds no calibration sample reaches; still 64-bit."""
+_WIDE: Final = 48
+"""Bits of a register beside which narrower ones are looked at for sums that wrap."""
 _OVERFLOW: Final = {Overflow.SATURATE: "SAT", Overflow.WRAP: "WRAP"}
 
 
@@ -40,7 +46,9 @@ def product_entry(engine: Engine | None) -> dict[str, Any]:
     """The product, if it is not exact: L-Mul with the mantissa bits of the activation and of the other operand.
 
     Mantissas are aligned to the wider m; ``f = mantissa_a + mantissa_b + 2**(m - offset_exponent)``. Products count in
-    the unit of exact ones times two to the narrower mantissa's bits.
+    the unit of exact ones times two to the narrower mantissa's bits. Clamped products are 0 where the exponent, counted
+    from the smallest normal numbers of both operands, is below ``exponent_low``; they count in the last mantissa bit of
+    ``2**exponent_low``, and ``largest`` is the greatest one.
     """
     if engine is None or engine.product is Product.EXACT:
         return {}
@@ -50,17 +58,25 @@ def product_entry(engine: Engine | None) -> dict[str, Any]:
             "kind": engine.product.value,
             "mantissa_bits": list(engine.mantissa_bits),
             "offset_exponent": offset_exponent(wide),
+            **_limits(engine.limits),
         }
     }
+
+
+def _limits(limits: ProductRange | None) -> dict[str, int]:
+    return {} if limits is None else {"exponent_low": limits.exponent_low, "largest": limits.largest_integer}
 
 
 def accumulator_entry(hardware: HardwareNetwork, hardware_layer: HardwareLayer) -> dict[str, Any]:
     """The declared width is the worst case of these weights; beside it the worst case of the formats alone.
 
-    A narrow register and the sum over blocks have the width and the rule they were given.
+    A narrow register and the sum over blocks have the width and the rule they were given; a register whose ``terms``
+    are blocks adds their exact dot products, scales included, where others add products.
     """
     bits = hardware.accumulator_bits(hardware_layer)
     layer, engine = hardware_layer.layer, hardware_layer.engine
+    if engine is not None and engine.block_sum is not None and engine.block_sum.register is not None:
+        return {"bits": bits, "signed": True, "terms": "blocks", **_register_entry(engine.block_sum.register)}
     if engine is not None and engine.block_sum is not None:
         return {
             "bits": engine.block_sum.bits,
@@ -74,7 +90,8 @@ def accumulator_entry(hardware: HardwareNetwork, hardware_layer: HardwareLayer) 
     operands = [hardware.edges[edge].grid for edge in hardware.network.input_edges(layer)]
     if hardware_layer.second is not None:
         operands.append(hardware_layer.second.grid)
-    format_bits = (hardware.network.depth(layer) * operands[0].largest * operands[1].largest).bit_length() + 1
+    product = largest_product(engine, operands[0].largest, operands[1].largest)
+    format_bits = (hardware.network.depth(layer) * product).bit_length() + 1
     return {"bits": bits, "signed": True, "overflow": "NEVER", "worst_case_bits": format_bits}
 
 
@@ -126,6 +143,8 @@ def _saturated(hardware_layer: HardwareLayer, rule: Requantiser, inputs: Sequenc
 def _wrapped(hardware_layer: HardwareLayer, inputs: Sequence[Tensor]) -> int:
     """Sums that a wrapping register changed."""
     engine = hardware_layer.engine
+    if engine is not None and engine.block_sum is not None:
+        return _wrapped_blocks(hardware_layer, engine, engine.block_sum, inputs)
     register = None if engine is None else engine.register
     if engine is None or register is None or register.overflow is not Overflow.WRAP or register.product_shift > 0:
         return 0
@@ -136,4 +155,17 @@ def _wrapped(hardware_layer: HardwareLayer, inputs: Sequence[Tensor]) -> int:
         shape = [1] * sums.ndim
         shape[1 if isinstance(hardware_layer.layer.operation, Convolution) else -1] = -1
         sums = sums + np.array(hardware_layer.bias, dtype=object).reshape(shape)
+    return int(((sums < register.grid.low) | (sums > register.grid.high)).sum())
+
+
+def _wrapped_blocks(hardware_layer: HardwareLayer, engine: Engine, rule: BlockSum, inputs: Sequence[Tensor]) -> int:
+    """Sums of blocks out of the range of a wrapping register, by one with the same step and more bits."""
+    register = rule.register
+    if register is None or register.overflow is not Overflow.WRAP or register.format.width >= _WIDE:
+        return 0
+    wide = FixedPoint(width=_WIDE, fraction_bits=-register.format.unit_exponent)
+    roomy = dataclasses.replace(register, format=wide, grid=grid_of(wide), overflow=Overflow.SATURATE)
+    block_sum = dataclasses.replace(rule, bits=_WIDE, register=roomy)
+    bare = dataclasses.replace(hardware_layer, engine=dataclasses.replace(engine, block_sum=block_sum))
+    sums = accumulate(bare, inputs)
     return int(((sums < register.grid.low) | (sums > register.grid.high)).sum())

@@ -129,12 +129,14 @@ def grid_entry(grid: Grid) -> str | dict[str, Any]:
     """To what numbers are rounded: integers, a minifloat's integers, or the nearest of listed levels."""
     if grid.levels is not None:
         return {"levels": list(grid.levels)}
-    return rounding_grid(grid.mantissa_bits)
+    return rounding_grid(grid.mantissa_bits, grid.least)
 
 
-def rounding_grid(mantissa_bits: int) -> str | dict[str, Any]:
-    """The same for a grid without levels."""
-    return "integer" if mantissa_bits == INTEGER_GRID else {"mantissa_bits": mantissa_bits}
+def rounding_grid(mantissa_bits: int, least: int = 1) -> str | dict[str, Any]:
+    """The same for a grid without levels; what is rounded to less than ``least``, if that is named, becomes 0."""
+    if mantissa_bits == INTEGER_GRID:
+        return "integer"
+    return {"mantissa_bits": mantissa_bits} | ({"least": least} if least > 1 else {})
 
 
 def block_grid_entry(grid: BlockGrid) -> dict[str, Any]:

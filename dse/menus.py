@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from emulation.datapaths import Arithmetic, NarrowAccumulator, Product, parse_accumulator
+from emulation.datapaths import Arithmetic, ExactAccumulator, Product, parse_accumulator
 from emulation.formats import (
     BinaryCoded,
     BlockScaled,
@@ -90,6 +90,6 @@ def arithmetic_in_words(arithmetic: Arithmetic) -> str:
     ('l-mul-field, int20 wrap', '')
     """
     words = [] if arithmetic.product is Product.EXACT else [arithmetic.product.value]
-    if isinstance(arithmetic.accumulator, NarrowAccumulator):
+    if not isinstance(arithmetic.accumulator, ExactAccumulator):
         words.append(str(arithmetic.accumulator))
     return ", ".join(words)

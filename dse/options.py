@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from dse.decision_tables import Choice, DecisionTables, Table
 from dse.errors import StudyError
 from dse.solve.problem import Coupling
-from emulation.datapaths import Arithmetic
 from emulation.formats import FixedPoint
 from emulation.function_lowering import is_function, row_fields
 from emulation.function_operations import LayerNorm, Lstm, Softmax, is_table
@@ -55,6 +54,7 @@ if TYPE_CHECKING:
 
     from dse.preparation import Prepared
     from dse.sweep import LossTable
+    from emulation.datapaths import Arithmetic
     from emulation.formats import Format
     from hwmodels.devices import Device
 
@@ -159,8 +159,8 @@ class _Builder:
         if not every:
             raise StudyError(
                 f"layer {layer.name!r} has no option: accumulators that saturate or round take simd = chunk inputs at "
-                "once, and chunk must divide the inputs of an output; use another chunk in [arithmetic], or add "
-                '"exact" to its accumulators'
+                "once (of blocks, chunk whole blocks), and chunk must divide the inputs of an output; use another "
+                'chunk in [arithmetic], or add "exact" to its accumulators'
             )
         limit = self.interval_limit
         within = every if limit is None else tuple(one for one in every if one.cost.interval_cycles <= limit)
@@ -206,18 +206,13 @@ class _Builder:
     def _datapaths(self, layer: Layer) -> Iterator[tuple[Format, Format, Arithmetic, float, int | None]]:
         """Operands and arithmetic with the loss the engine adds and its accumulator's width (None: worst case).
 
-        Products of two activations are exact: their errors are those of the edges, which are charged by themselves.
+        The accumulator of two activations has no weights that would bound it.
         """
-        edges = self.network.input_edges(layer)
-        if isinstance(layer.operation, MatMul):
-            for left, right in itertools.product(*(self.prepared.edge_menu(edge) for edge in edges)):
-                if self.prepared.calibrated.engine_can_use(layer.name, left, right):
-                    yield left, right, Arithmetic(), 0.0, None
-            return
-        for activation, weight, arithmetic in self.prepared.datapaths(layer):
-            bits = self.prepared.calibrated.accumulator_bits(layer.name, activation, weight, arithmetic)
-            loss = self.losses.engines[layer.name, activation, weight, arithmetic]
-            yield activation, weight, arithmetic, loss, bits
+        for activation, second, arithmetic in self.prepared.datapaths(layer):
+            bits = None
+            if layer.weight is not None:
+                bits = self.prepared.calibrated.accumulator_bits(layer.name, activation, second, arithmetic)
+            yield activation, second, arithmetic, self.losses.engines[layer.name, activation, second, arithmetic], bits
 
     @property
     def _table_scope(self) -> TableScope:

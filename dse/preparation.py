@@ -16,7 +16,7 @@ from dse.store import context_key
 from emulation.calibrated import CalibratedNetwork, Scalings
 from emulation.calibration import edge_ranges
 from emulation.catalogue import parse
-from emulation.datapaths import Requantisation
+from emulation.datapaths import Arithmetic, Requantisation
 from emulation.float_execution import run_float
 from emulation.function_operations import Lstm
 from emulation.hardware import SEMANTICS
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dse.config import FormatsSection, StudyConfig
-    from emulation.datapaths import Arithmetic
     from emulation.formats import Format
     from emulation.network import Layer
 
@@ -97,18 +96,24 @@ class Prepared:
         """The arithmetics of the study file."""
         return arithmetics_of(self.config.arithmetic)
 
-    def offers(self, layer: str, activation: Format, weight: Format, arithmetic: Arithmetic) -> bool:
-        """Whether the study multiplies these formats, and hardware mode defines that layer's engine with them."""
-        mixed = self.config.formats.mixed_families
-        return (mixed or multiplies_by_default(weight, activation)) and self.calibrated.engine_can_use(
-            layer, activation, weight, arithmetic
+    def offers(self, layer: str, activation: Format, second: Format, arithmetic: Arithmetic) -> bool:
+        """Whether the study multiplies these formats, and hardware mode defines that layer's engine with them.
+
+        Two activations are multiplied whatever their families: each has its format for its other readers, too.
+        """
+        mixed = self.config.formats.mixed_families or self.network.by_name[layer].weight is None
+        return (mixed or multiplies_by_default(second, activation)) and self.calibrated.engine_can_use(
+            layer, activation, second, arithmetic
         )
 
     def datapaths(self, layer: Layer) -> Iterator[tuple[Format, Format, Arithmetic]]:
-        """Every (activation, weight, arithmetic) a layer with weights may have."""
-        activations = self.edge_menu(self.network.input_edges(layer)[0])
-        every = itertools.product(activations, self.weight_formats, self.arithmetics)
-        return (one for one in every if self.offers(layer.name, *one))
+        """Every (activation, weight, arithmetic) a layer may have; without weights, both operands are activations."""
+        edges = self.network.input_edges(layer)
+        seconds = self.edge_menu(edges[1]) if layer.weight is None else self.weight_formats
+        for activation, second, arithmetic in itertools.product(self.edge_menu(edges[0]), seconds, self.arithmetics):
+            same_tensor = layer.weight is None and edges[0] == edges[1]
+            if (activation == second or not same_tensor) and self.offers(layer.name, activation, second, arithmetic):
+                yield activation, second, arithmetic
 
     def bench(self) -> SensitivityBench:
         """The bench that measures probes on the sensitivity samples."""
@@ -120,13 +125,21 @@ class Prepared:
         return yardstick(tensors[self.network.output].numpy(), samples.labels)
 
     def probes(self) -> tuple[Probe, ...]:
-        """Everything a sweep measures: each edge in each format, each engine in each datapath."""
+        """Everything a sweep measures: each edge in each format, each engine in each datapath.
+
+        Products of two activations lose nothing themselves if they are exact. Another arithmetic is measured beside the
+        exact one, with the same operands.
+        """
         found: list[Probe] = [
             EdgeProbe(edge=edge, format=choice) for edge in self.network.edges for choice in self.edge_menu(edge)
         ]
         for layer in self.network.engines:
             if isinstance(layer.operation, MatMul):
-                continue  # both operands are edges, which are charged by themselves
+                unusual = [one for one in self.datapaths(layer) if one[2] != Arithmetic()]
+                pairs = dict.fromkeys((left, right) for left, right, _ in unusual)
+                found += [_product_probe(layer, *pair, Arithmetic()) for pair in pairs]
+                found += [_product_probe(layer, *one) for one in unusual]
+                continue
             edge = self.network.input_edges(layer)[0]
             if self.reader_count(edge) > 1:
                 found += [
@@ -145,6 +158,10 @@ class Prepared:
         return sum(
             self.network.input_edges(layer).count(edge) for layer in self.network.layers if layer.name not in moving
         )
+
+
+def _product_probe(layer: Layer, left: Format, right: Format, arithmetic: Arithmetic) -> EngineProbe:
+    return EngineProbe(layer=layer.name, activation=left, weight=right, arithmetic=arithmetic)
 
 
 def prepare(config: StudyConfig) -> Prepared:
@@ -196,7 +213,7 @@ def _check_menus(prepared: Prepared) -> None:
                 "or minifloat format"
             )
     for layer in network.engines:
-        if not isinstance(layer.operation, MatMul) and next(prepared.datapaths(layer), None) is None:
+        if next(prepared.datapaths(layer), None) is None:
             offered = [str(one) for one in prepared.edge_menu(network.input_edges(layer)[0])]
             arithmetic = prepared.config.arithmetic
             raise StudyError(

@@ -189,7 +189,7 @@ def _commit() -> str:
         return "not run from a checkout"
 
     def ask(*words: str) -> str:
-        done = subprocess.run([git, "-C", str(home), *words], capture_output=True, text=True, check=False)  # noqa: S603
+        done = subprocess.run([git, "-C", str(home), *words], capture_output=True, text=True, check=False)  # noqa: S603 - words of ours
         return done.stdout.strip()
 
     changed = " with local changes" if ask("status", "--porcelain", "--untracked-files=no") else ""

@@ -14,7 +14,7 @@ import os
 import socket
 import sqlite3
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Self
 
 from dse.config import STUDY_VERSION
 from dse.errors import StudyError
@@ -149,18 +149,18 @@ class Store:
         }
         return [subject for subject in subjects if subject not in known]
 
-    def put(self, name: str, value: Any) -> None:  # noqa: ANN401 - any JSON value
+    def put(self, name: str, value: object) -> None:
         """Keep a JSON value under a name, replacing an older one."""
         self._write("INSERT OR REPLACE INTO results VALUES (?, ?)", name, json.dumps(value))
 
-    def get(self, name: str) -> Any:  # noqa: ANN401 - any JSON value
+    def get(self, name: str) -> object:
         """The JSON value kept under a name, None if there is none."""
         row = self._connection.execute("SELECT value FROM results WHERE name = ?", (name,)).fetchone()
         return None if row is None else json.loads(row[0])
 
 
-def context_key(**parts: Any) -> str:  # noqa: ANN401 - any JSON values
-    """The key of a context: SHA-256 of the canonical JSON of its parts.
+def context_key(**parts: object) -> str:
+    """The key of a context: SHA-256 of the canonical JSON of its parts, which are JSON values.
 
     >>> context_key(network="a", data="b") == context_key(data="b", network="a")
     True

@@ -325,7 +325,7 @@ class Study:
 
     def _stored(self) -> FrontResult | None:
         content = self.store.get("front")
-        if content is None or content.get("key") != self._front_key():
+        if not isinstance(content, dict) or content.get("key") != self._front_key():
             return None
         try:
             return FrontResult.from_json(content)

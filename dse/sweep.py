@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +19,7 @@ from emulation.datapaths import Arithmetic
 from emulation.sensitivity import EdgeProbe, EngineProbe, Probe, SensitivityBench
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from dse.preparation import Prepared
     from dse.store import Store
@@ -97,22 +99,24 @@ def _measure(bench: SensitivityBench, subject: str, probe: Probe) -> Measurement
     return Measurement(subject=subject, losses=losses, seconds=time.perf_counter() - started)
 
 
-class _one_torch_thread:  # noqa: N801 - a context manager is named like a function
-    def __enter__(self) -> None:
-        import torch
+@contextmanager
+def _one_torch_thread() -> Iterator[None]:
+    import torch
 
-        self._threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-
-    def __exit__(self, *details: object) -> None:
-        import torch
-
-        torch.set_num_threads(self._threads)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LossTable:
     """What each choice adds to a predicted loss (or another metric) of a design.
+
+    A product of two activations has its right-hand one in place of the weight: what is charged is its arithmetic alone,
+    the loss of the engine less that of the exact one on the same operands.
 
     ``edges[edge, format]`` is charged once for a tensor, whoever reads it. ``engines[layer, activation, weight,
     arithmetic]`` is what quantising the weights, and multiplying and summing that way, adds when the input is in
@@ -135,6 +139,10 @@ class LossTable:
             ]
             for layer, number_format in formats.weights.items()
         )
+        for layer in network.engines:
+            if layer.weight is None:
+                left, right = (edges[edge] for edge in network.input_edges(layer))
+                engines += self.engines[layer.name, left, right, formats.engines.get(layer.name, Arithmetic())]
         return engines + sum(self.edges[item] for item in edges.items())
 
 
@@ -166,10 +174,19 @@ def loss_table(prepared: Prepared, store: Store, metric: Callable[[Losses], floa
     edges = {(probe.edge, probe.format): loss(probe) for probe in probes if isinstance(probe, EdgeProbe)}
     engines = {}
     for probe in probes:
-        if isinstance(probe, EngineProbe) and probe.weight is not None:
+        if not isinstance(probe, EngineProbe) or probe.weight is None:
+            continue
+        if prepared.network.by_name[probe.layer].weight is not None:
             edge = prepared.network.input_edges(prepared.network.by_name[probe.layer])[0]
             alone = EngineProbe(layer=probe.layer, activation=probe.activation, weight=None)
             is_only_reader = prepared.reader_count(edge) == 1
             input_loss = edges[edge, probe.activation] if is_only_reader else loss(alone)
             engines[probe.layer, probe.activation, probe.weight, probe.arithmetic] = loss(probe) - input_loss
+        elif probe.arithmetic != Arithmetic():
+            exact = loss(dataclasses.replace(probe, arithmetic=Arithmetic()))
+            engines[probe.layer, probe.activation, probe.weight, probe.arithmetic] = loss(probe) - exact
+    for layer in prepared.network.engines:
+        if layer.weight is None:
+            datapaths = prepared.datapaths(layer)
+            engines |= {(layer.name, *one): 0.0 for one in datapaths if one[2] == Arithmetic()}
     return LossTable(edges=edges, engines=engines)

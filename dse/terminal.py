@@ -271,14 +271,20 @@ def format_rows(entries: Sequence[Entry]) -> list[dict[str, Any]]:
 
 def devices_table(devices: Sequence[Device]) -> Table:
     """The built-in devices."""
+    from hwmodels.devices import Technology
+
     columns = {"name": "left", "board": "left", "LUT": "right", "FF": "right", "DSP": "right", "BRAM36": "right"}
-    found = table("Devices (usable by a design / available)", columns | {"DSP kind": "left", "unverified": "left"})
+    columns |= {"URAM": "right", "DSP kind": "left", "GB/s": "right", "unverified": "left"}
+    found = table("Devices (usable by a design / available; GB/s to memory off the chip)", columns)
     for device in devices:
-        pairs = [f"{device.usable(name)} / {device.available(name)}" for name in ("luts", "flip_flops", "dsps")]
-        brams = f"{device.usable('bram18s') / 2:g} / {device.available('bram18s') / 2:g}"
-        found.add_row(
-            device.name, Text(device.board), *pairs, brams, device.dsp.kind, ", ".join(device.unverified) or "none"
-        )
+        pairs = ["-"] * 5
+        if device.technology is Technology.FPGA:
+            pairs = [f"{device.usable(name)} / {device.available(name)}" for name in ("luts", "flip_flops", "dsps")]
+            pairs.append(f"{device.usable('bram18s') / 2:g} / {device.available('bram18s') / 2:g}")
+            pairs.append(f"{device.usable('urams')} / {device.available('urams')}")
+        offchip = f"{float(device.offchip.gigabytes_per_second):g}" if device.offchip else "-"
+        unverified = ", ".join(device.unverified) or "none"
+        found.add_row(device.name, Text(device.board), *pairs, device.dsp.kind, offchip, unverified)
     return found
 
 
@@ -288,8 +294,13 @@ def device_rows(devices: Sequence[Device]) -> list[dict[str, Any]]:
         {
             "name": device.name,
             "board": device.board,
+            "technology": device.technology.value,
             "family": device.family,
             "dsp": device.dsp.kind,
+            "clock_mhz": device.clock_mhz,
+            "offchip_gigabytes_per_second": float(device.offchip.gigabytes_per_second) if device.offchip else None,
+            "regions": len(device.regions.regions) if device.regions else 1,
+            "unverified": list(device.unverified),
             "resources": {
                 name: {
                     "available": device.available(name),
@@ -306,19 +317,21 @@ def device_rows(devices: Sequence[Device]) -> list[dict[str, Any]]:
 
 def priced_table(layers: Sequence[PricedLayer]) -> Table:
     """Priced layers of a file."""
-    columns = {"layer": "left", "LUT": "right", "FF": "right", "DSP": "right", "BRAM": "right", "interval": "right"}
-    found = table("Costs", columns | {"fill": "right", "+- LUT": "right", "remarks": "left"})
+    counts = dict.fromkeys(("LUT", "+- LUT", "FF", "DSP", "BRAM", "URAM", "interval", "fill"), "right")
+    found = table("Costs", {"layer": "left", "style": "left", **counts, "remarks": "left"})
     for layer in layers:
         cost = layer.cost
         found.add_row(
             Text(layer.name),
+            layer.style.value,
             str(cost.luts),
+            f"{cost.error_band:.0%}",
             str(cost.flip_flops),
             str(cost.dsps),
             f"{cost.brams:g}",
+            str(cost.urams),
             str(cost.interval_cycles),
             str(cost.fill_cycles),
-            f"{cost.error_band:.0%}",
             Text("; ".join(cost.out_of_range)),
         )
     return found

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from dse.preparation import Prepared
     from dse.solve.problem import Problem
     from emulation.formats import Format
+    from emulation.network import Layer, Network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +46,8 @@ def uniform_pairs(prepared: Prepared) -> list[UniformPair]:
 
     Every weight tensor has the weight format, every edge but the output the activation format (unsigned where it is
     never negative). Tensors that blocks do not reach have the widest fixed-point activation format of the study in
-    their place; pairs that some layer cannot use are left out.
+    their place; pairs that some layer cannot use are left out. Products of two activations that cannot have the
+    arithmetic are exact.
     """
     pairs = []
     layers = [layer.name for layer in prepared.network.layers if layer.weight is not None]
@@ -56,6 +58,7 @@ def uniform_pairs(prepared: Prepared) -> list[UniformPair]:
         for weight, arithmetic in itertools.product(prepared.weight_formats, prepared.arithmetics):
             if _all_can_use(prepared, edges, weight, arithmetic):
                 engines = {} if arithmetic == Arithmetic() else dict.fromkeys(layers, arithmetic)
+                engines |= _products(prepared, edges, arithmetic)
                 formats = Formats(edges=edges, weights=dict.fromkeys(layers, weight), engines=engines)
                 pairs.append(UniformPair(weight=weight, activation=activation, arithmetic=arithmetic, formats=formats))
     return pairs
@@ -86,6 +89,23 @@ def _all_can_use(prepared: Prepared, edges: Mapping[str, Format], weight: Format
         for layer in network.layers
         if layer.weight is not None
     )
+
+
+def _products(prepared: Prepared, edges: Mapping[str, Format], arithmetic: Arithmetic) -> dict[str, Arithmetic]:
+    """The arithmetic of the products of two activations that can have it, if it is not the default."""
+    network = prepared.network
+    return {
+        layer.name: arithmetic
+        for layer in network.engines
+        if layer.weight is None
+        and arithmetic != Arithmetic()
+        and prepared.offers(layer.name, *_operands(network, edges, layer), arithmetic)
+    }
+
+
+def _operands(network: Network, edges: Mapping[str, Format], layer: Layer) -> tuple[Format, Format]:
+    left, right = (edges[edge] for edge in network.input_edges(layer))
+    return left, right
 
 
 def solve_uniform(
@@ -147,6 +167,6 @@ def _has_formats(table: Table, choice: Choice, inputs: tuple[Format, ...], forma
     return (
         (not choice.inputs or choice.inputs == inputs)
         and (choice.weight is None or choice.weight == formats.weights[table.layer])
-        and (choice.weight is None or choice.arithmetic == formats.engines.get(table.layer, Arithmetic()))
+        and (table.role != "engine" or choice.arithmetic == formats.engines.get(table.layer, Arithmetic()))
         and (choice.output is None or choice.output == formats.edges[table.layer])
     )

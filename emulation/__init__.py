@@ -12,7 +12,7 @@ Networks are read by ``emulation.read_torch.read_torch``, which is not among the
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from emulation.calibrated import CalibratedNetwork
@@ -62,7 +62,7 @@ _HOME_OF = {
 }
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - PEP 562: the type is that of the name
+def __getattr__(name: str) -> object:
     if name in _HOME_OF:
         return getattr(importlib.import_module(_HOME_OF[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it offers {', '.join(__all__)}")

@@ -16,7 +16,11 @@ from kernels.extents import FloatType
 from kernels.twins import is_tensor
 
 Array: TypeAlias = Any
-"""A NumPy array or a torch tensor."""
+"""A NumPy array or a torch tensor: they have operators, but no type in common, so type checkers see Any."""
+Scale: TypeAlias = float | Array
+"""One number, or an array or a tensor of numbers."""
+Integers: TypeAlias = int | Array
+"""One integer, or an array or a tensor of integers."""
 
 FLOAT_TYPES: Final = {
     "float16": FloatType("float16", 10, -14, 15),
@@ -76,7 +80,7 @@ def widened(values: Array) -> Array:
         return values
     if name in FLOAT_TYPES:
         return as_dtype(values, "float32")
-    if not name.startswith(("int", "uint")):
+    if not _is_real(name):
         raise TypeError(
             f"values of dtype {name} cannot be cast to a number format: use {', '.join(FLOAT_TYPES)} or an integer "
             "dtype"
@@ -134,7 +138,7 @@ def narrowed(result: Array, like: Array) -> Array:
         return result.astype(like.dtype)
 
 
-def scaled(numbers: Array, unit: Any, like: Array) -> Array:  # noqa: ANN401 - a number or an array
+def scaled(numbers: Array, unit: Scale, like: Array) -> Array:
     """Numbers of a format times their unit, one float64 multiplication, in the dtype of the values they came from.
 
     Raises:
@@ -142,45 +146,72 @@ def scaled(numbers: Array, unit: Any, like: Array) -> Array:  # noqa: ANN401 - a
     """
     with np.errstate(over="ignore"):  # judged below
         result = narrowed(numbers * unit, like)
-    beyond = (abs(result) == math.inf) & (abs(numbers) != math.inf)
-    if bool(beyond.any()):
-        raise ValueError(
-            f"{dtype_name(result)} does not hold {int(beyond.sum())} of {size_of(like)} results, such as "
-            f"{float(numbers[beyond][0]):g} times its unit: use values of a wider dtype, or a smaller unit"
-        )
+    _check_finite(result, numbers)
     return result
 
 
-def as_float64(scale: Any, like: Array) -> Any:  # noqa: ANN401 - a number stays one
+def scaled_to(numbers: Array, unit: Scale, name: str) -> Array:
+    """Numbers of a format times their unit, one float64 multiplication, rounded once to a named dtype.
+
+    Raises:
+        ValueError: if a finite number becomes infinite.
+    """
+    with np.errstate(over="ignore"):  # judged below
+        result = as_dtype(numbers * unit, name)
+    _check_finite(result, numbers)
+    return result
+
+
+def _check_finite(result: Array, numbers: Array) -> None:
+    infinite = abs(result) == math.inf
+    if not bool(infinite.any()):
+        return
+    beyond = infinite & (abs(numbers) != math.inf)
+    if bool(beyond.any()):
+        raise ValueError(
+            f"{dtype_name(result)} does not hold {int(beyond.sum())} of {size_of(result)} results, such as "
+            f"{float(numbers[beyond][0]):g} times its unit: use a wider dtype, or a smaller unit"
+        )
+
+
+def as_float64(scale: Scale, like: Array) -> Scale:
     """A scale as float64 where the values are; numbers stay Python floats.
 
     Raises:
         TypeError: if it is neither a real number nor an array or tensor of them.
     """
-    if not is_tensor(scale) and not isinstance(scale, np.ndarray | Real):
+    if isinstance(scale, float | Real):
+        return float(scale)
+    if not is_tensor(scale) and not isinstance(scale, np.ndarray):
         raise TypeError(f"unit must be a number, a NumPy array or a torch tensor, got a {type(scale).__name__}")
+    if not _is_real(dtype_name(scale)):
+        raise TypeError(f"unit must hold real numbers, got dtype {dtype_name(scale)}")
     if is_tensor(like):
         import torch
 
-        if is_tensor(scale):
-            return scale.to(device=like.device, dtype=torch.float64)
-        if isinstance(scale, np.ndarray):
-            return torch.from_numpy(scale.astype(np.float64)).to(like.device)
-        return float(scale)
-    if is_tensor(scale):
-        return scale.detach().cpu().numpy().astype(np.float64)
-    return scale.astype(np.float64) if isinstance(scale, np.ndarray) else float(scale)
+        tensor = scale.detach() if is_tensor(scale) else torch.from_numpy(scale.astype(np.float64))
+        return tensor.to(device=like.device, dtype=torch.float64)
+    return (scale.detach().cpu().numpy() if is_tensor(scale) else scale).astype(np.float64)
 
 
-def divided(values: Array, unit: Any) -> Array:  # noqa: ANN401 - a number or an array
+def _is_real(name: str) -> bool:
+    return name in FLOAT_TYPES or name.startswith(("int", "uint"))
+
+
+def divided(values: Array, unit: Scale) -> Array:
     """Values in units: one float64 division; what lies beyond float64 becomes infinite and overflows by its rule."""
     with np.errstate(over="ignore"):
         return as_dtype(values, "float64") / unit
 
 
+def is_nan(values: Array) -> Array:
+    """Which values are NaN; none of integers is."""
+    return values.isnan() if is_tensor(values) else np.isnan(values)
+
+
 def where_nan(values: Array, replacement: float) -> Array:
     """Values with every NaN replaced; the same array if there is none."""
-    missing = values != values  # noqa: PLR0124 - NaN is the only number unlike itself, in NumPy and torch
+    missing = is_nan(values)
     if not bool(missing.any()):
         return values
     result = values.clone() if is_tensor(values) else values.copy()
@@ -190,20 +221,14 @@ def where_nan(values: Array, replacement: float) -> Array:
 
 def nan_report(values: Array) -> str | None:
     """How many values are NaN and where the first is, for messages; None if none is."""
-    missing = values != values  # noqa: PLR0124 - as in where_nan
+    missing = is_nan(values)
     count = int(missing.sum())
     if not count:
         return None
     flat = missing.reshape(-1)
-    first = int(flat.to(dtype=_torch().int8).argmax()) if is_tensor(values) else int(flat.argmax())
+    first = int((flat.int() if is_tensor(flat) else flat).argmax())  # torch has no argmax of booleans
     position = tuple(int(index) for index in np.unravel_index(first, tuple(values.shape)))
     return f"{count} of {size_of(values)} values are NaN, the first at {position}"
-
-
-def _torch() -> Any:  # noqa: ANN401 - the package torch, loaded already
-    import torch
-
-    return torch
 
 
 def check_shapes(left: Array, right: Array) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
-from emulation.arrays import Array, as_dtype, dtype_name, narrowed, where_nan, widened
+from emulation.arrays import Array, as_dtype, dtype_name, is_nan, narrowed, where_nan, widened
 from emulation.cast_rules import CastRules, refuse_nan
 from emulation.format_fields import block_fields, scale_code_mask
 from emulation.formats.blocks import E4M3FN
@@ -15,25 +15,47 @@ from emulation.rules import BlockRules, NanInBlock, Rounding, ScaleArithmetic, S
 from kernels.twins import is_tensor, run
 
 if TYPE_CHECKING:
-    from emulation.formats import BlockScaled
+    from emulation.formats import BlockScaled, Format
 
 ROUNDINGS: Final = (Rounding.HALF_EVEN, Rounding.HALF_AWAY, Rounding.HALF_TOWARD_ZERO, Rounding.TOWARD_ZERO)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class BlockCodes:
-    """The codes of a tensor in a block format.
+    """The codes of a tensor in a block format, and all that is needed to decode them.
 
-    Blocks run along ``axis``; the last one of a row may be shorter. ``scales`` has the shape of ``elements`` but for
-    that axis, along which it has one code per block; a format with one scale for the tensor has shape ``(1,)``.
-    ``tensor_scale`` is the second level of NVFP4, a float32 number, and 1 for every other format.
+    Attributes:
+        format: the format that elements and scales are codes of.
+        elements: unsigned integers, the shape of the values.
+        scales: unsigned integers, the shape of the values but for ``axis``, along which there is one code per block; a
+            format with one scale for the whole tensor has shape ``(1,)``.
+        axis: along which blocks run; the last block of a row may be shorter.
+        tensor_scale: the second level of NVFP4, a float32 number; 1 for every other format.
+        arithmetic: how NVFP4 multiplies element, block scale and tensor scale.
     """
 
+    format: BlockScaled
     elements: Array
     scales: Array
     axis: int = -1
     tensor_scale: float = 1.0
     arithmetic: ScaleArithmetic = ScaleArithmetic.EXACT
+
+    def check_format(self, number_format: Format, what: str = "codes") -> None:
+        """Refuse to be read as codes of another format, whose numbers would be others.
+
+        Raises:
+            ValueError: naming both formats.
+        """
+        if self.format != number_format:
+            raise ValueError(
+                f"the {what} were encoded in {self.format}, not in {number_format}: give {self.format}, or encode the "
+                f"values in {number_format}"
+            )
+
+
+_Encoded: TypeAlias = Any
+"""What a kernel returns: an array, or those of elements and of scales."""
 
 
 def tensor_scale_of(values: Array) -> float:
@@ -59,7 +81,7 @@ def cast(values: Array, number_format: BlockScaled, rules: CastRules) -> Array:
     if dtype_name(values) not in {"float16", "bfloat16"}:
         return narrow
     back = widened(narrow)
-    lost = (as_dtype(back, dtype_name(result)) != result) & (result == result)  # noqa: PLR0124 - all but NaN
+    lost = (as_dtype(back, dtype_name(result)) != result) & ~is_nan(result)
     if bool(lost.any()):
         raise ValueError(
             f"{dtype_name(values)} does not hold {int(lost.sum())} of the results in {number_format}: use float32"
@@ -78,6 +100,7 @@ def encode(values: Array, number_format: BlockScaled, rules: CastRules) -> Block
     if mask:
         scales = scales ^ mask
     return BlockCodes(
+        format=number_format,
         elements=_moved(elements, -1, axis),
         scales=scales if not number_format.block_size else _moved(scales, -1, axis),
         axis=axis,
@@ -88,6 +111,11 @@ def encode(values: Array, number_format: BlockScaled, rules: CastRules) -> Block
 
 def decode(codes: BlockCodes, number_format: BlockScaled, dtype: str | None, rules: CastRules) -> Array:
     """The values of codes; see `emulation.casting.decode`."""
+    if not isinstance(codes, BlockCodes):
+        raise TypeError(
+            f"codes of {number_format} are elements and scales: give the BlockCodes that encode returned, got a "
+            f"{type(codes).__name__}"
+        )
     if rules.has_unit:
         raise ValueError(f"codes of {number_format} carry their scales: decode takes no unit for them")
     elements, scales = codes.elements, codes.scales
@@ -182,7 +210,7 @@ def _run(
     *,
     values: Array,
     options: dict[str, Any],
-) -> Any:  # noqa: ANN401 - an array, or elements and scales
+) -> _Encoded:
     fields = block_fields(number_format, rules.block_rules)
     try:
         return run("blocks", function, rows, fields, twin=rules.twin, **options)

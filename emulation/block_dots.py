@@ -1,42 +1,39 @@
-"""Exact dot products of codes whose blocks share scales: BFP, OCP MX, NVFP4, DFP.
+"""Dot products of codes whose blocks share scales: BFP, OCP MX, NVFP4, DFP.
 
-An element times the scale of its block is an integer in a unit that fits all blocks at hand, so the whole sum is one
-exact product of integer matrices (a Kulisch accumulator). Only then the result moves to the unit asked for.
+* Exact: an element times the scale of its block is an integer in a unit that fits all blocks at hand, so the whole sum
+  is one exact product of integer matrices (a Kulisch accumulator). Only then the result moves to the unit asked for.
+* In a register (`NarrowAccumulator`): the exact dot product of each block, scales included, is what the register adds
+  and is cast after, as `kernels.definitions.dots.block_dot` says. Both sides have one block size. Where no side has
+  blocks but one scale for the whole tensor (DFP), every product is a term.
+* Aligned (`AlignedAccumulator`): DESIGN section 6, rule 11, by `kernels.definitions.dots.block_dot_aligned`.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from emulation.arrays import Array, check_shapes, checked
+from emulation.arrays import Array, check_shapes
 from emulation.block_casts import BlockCodes
-from emulation.code_integers import TABLE_BITS, WORD, in_memory, side
-from emulation.codes import integer_of
-from emulation.datapaths import Datapath, ExactAccumulator, Product
-from emulation.formats import BlockScaled, FixedPoint, Format, MiniFloat, Subnormals, Zero
-from emulation.matrix_sums import Summation, sums_of_products
-from kernels.twins import Twin, choose, is_tensor
+from emulation.block_operands import Operand, in_blocks, is_power_of_two, operand_of, with_scales
+from emulation.code_integers import WORD, in_memory
+from emulation.datapaths import (
+    Accumulator,
+    AlignedAccumulator,
+    Datapath,
+    ExactAccumulator,
+    NarrowAccumulator,
+    Product,
+)
+from emulation.formats import BlockScaled, FixedPoint, Format, MiniFloat
+from emulation.matrix_sums import ORDERS, Summation, accumulator_fields, broadcast, sums_of_products
+from kernels.block_sums import BlockSums
+from kernels.twins import Twin, choose, is_tensor, run
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from emulation.quantisers import Quantiser
-
-
-class _Operand(NamedTuple):
-    """One side with k along the last axis: elements in units of ``2**unit``, and what scales each block of them.
-
-    ``scales`` holds the exponents of power-of-two scales, the integers of others, both counted from the scale's
-    smallest number; None without scales.
-    """
-
-    integers: NDArray[Any]
-    scales: NDArray[Any] | None
-    unit: int
-    block: int
 
 
 def block_dot(
@@ -48,21 +45,23 @@ def block_dot(
     unit_exponent: int | None,
     twin: Twin | None,
 ) -> Array:
-    """The exact sums of products where one side or both are in blocks; see `emulation.dots.dot`."""
-    _check_datapath(datapath)
-    first = _operand(left, datapath.activation, axis=-1, what="left")
-    second = _operand(right, datapath.second, axis=-2, what="right")
+    """The sums of products where one side or both are in blocks; see `emulation.dots.dot`."""
+    _check_datapath(datapath, unit_exponent)
+    first = operand_of(left, datapath.activation, axis=-1, what="left")
+    second = operand_of(right, datapath.second, axis=-2, what="right")
     check_shapes(first.integers, np.swapaxes(second.integers, -1, -2))
     tensor = left.elements if isinstance(left, BlockCodes) else left
-    chosen = choose(tensor, "dots", twin)
     formats = datapath.activation.format, datapath.second.format
+    if not isinstance(datapath.arithmetic.accumulator, ExactAccumulator):
+        return _block_by_block((first, second), datapath, initial, unit_exponent, tensor=tensor, twin=twin)
+    chosen = choose(tensor, "dots", twin)
     target = exact_unit_exponent(*formats) if unit_exponent is None else unit_exponent
     result: NDArray[Any] | None = None
     if chosen is not Twin.DEFINITION and initial is None:
-        result = _by_exponents(first, second, formats, target)
+        result = _by_exponents((first, second), formats, target, tensor=tensor, twin=twin)
     if result is None:
-        left_integers, left_unit = _with_scales(first, formats[0])
-        right_integers, right_unit = _with_scales(second, formats[1])
+        left_integers, left_unit = with_scales(first, formats[0])
+        right_integers, right_unit = with_scales(second, formats[1])
         engine = Summation(
             accumulator=ExactAccumulator(),
             terms=1,
@@ -100,132 +99,134 @@ def _least_unit(number_format: Format) -> int:
     return number_format.unit_exponent + scale
 
 
-def _check_datapath(datapath: Datapath) -> None:
+def _check_datapath(datapath: Datapath, unit_exponent: int | None) -> None:
     arithmetic, formats = datapath.arithmetic, (datapath.activation.format, datapath.second.format)
-    if arithmetic.product is not Product.EXACT or not isinstance(arithmetic.accumulator, ExactAccumulator):
+    if arithmetic.product is not Product.EXACT:
         raise ValueError(
-            f"dot products of blocks have exact products and an exact accumulator, got {arithmetic} for {formats[0]} "
-            f"and {formats[1]}"
+            f"products of elements are exact within a block, got {arithmetic} for {formats[0]} and {formats[1]}: use "
+            "Product.EXACT"
         )
     if not all(isinstance(one, BlockScaled | FixedPoint | MiniFloat) for one in formats):
         raise ValueError(
             f"a block format goes with a block format, fixed point or a minifloat, got {formats[0]} and {formats[1]}"
         )
-
-
-def _operand(codes: Array | BlockCodes, quantiser: Quantiser, *, axis: int, what: str) -> _Operand:
-    number_format = quantiser.format
-    if not isinstance(number_format, BlockScaled):
-        found = side(in_memory(checked(codes, f"{what} codes")), quantiser, None, axis=-1 if axis == -2 else -2)
-        integers = found.integers if axis == -1 else np.swapaxes(found.integers, -1, -2)
-        return _Operand(integers, None, found.unit, 0)
-    if not isinstance(codes, BlockCodes):
-        raise TypeError(
-            f"{what} codes of {number_format} are elements and scales: give the BlockCodes that encode returned, got a "
-            f"{type(codes).__name__}"
-        )
-    elements, scales = in_memory(codes.elements), in_memory(codes.scales)
-    if number_format.block_size and codes.axis % elements.ndim != axis % elements.ndim:
+    accumulator = arithmetic.accumulator
+    if isinstance(accumulator, NarrowAccumulator) and unit_exponent is not None:
         raise ValueError(
-            f"blocks of the {what} codes must run along k, axis {axis}, got axis {codes.axis}: encode them with "
-            f"axis={axis}"
+            f"unit_exponent {unit_exponent} is for exact and aligned accumulators, got {accumulator}, which has a unit"
         )
-    if elements.ndim < 2:
-        raise ValueError(f"{what} codes of shape {elements.shape} have no matrix product: give at least two axes")
-    if axis == -2:
-        elements = np.swapaxes(elements, -1, -2)
-        scales = np.swapaxes(scales, -1, -2) if number_format.block_size else scales
-    depth, size = elements.shape[-1], number_format.block_size
-    blocks = -(-depth // size) if size else 1
-    if size and scales.shape != (*elements.shape[:-1], blocks):
+    if isinstance(accumulator, AlignedAccumulator) and unit_exponent is None:
         raise ValueError(
-            f"{what} scale codes of shape {scales.shape} do not belong to elements of shape {elements.shape} in "
-            f"{number_format}"
+            f"accumulator {accumulator} aligns blocks to a unit that calibration chooses for a network: give "
+            "unit_exponent, the binary exponent of the unit to count in"
         )
-    if not size:  # one scale for the tensor is a block as deep as it
-        size, scales = max(depth, 1), np.broadcast_to(scales.reshape(-1), (*elements.shape[:-1], 1))
-    integers = _looked_up(elements, number_format)
-    return _Operand(integers, _looked_up(scales, number_format.scale), number_format.unit_exponent, size)
+    if not isinstance(accumulator, ExactAccumulator):
+        _block_size(formats, accumulator)
+    whole = not any(isinstance(one, BlockScaled) and one.block_size for one in formats)
+    if isinstance(accumulator, AlignedAccumulator) and whole:
+        raise ValueError(
+            f"accumulator {accumulator} aligns blocks, and {formats[0]} and {formats[1]} have one scale for the whole "
+            "tensor: use an exact accumulator or a format"
+        )
 
 
-def _looked_up(codes: NDArray[Any], number_format: Format) -> NDArray[Any]:
-    """The integers of codes; of a power-of-two scale, whose integers are powers of two, their exponents."""
-    is_exponent = isinstance(number_format, MiniFloat) and _is_power_of_two(number_format)
-    if number_format.width > TABLE_BITS:
-        distinct, places = np.unique(codes, return_inverse=True)
-        integers = [integer_of(code, number_format) for code in distinct.tolist()]
-        return np.array(integers, dtype=np.int64)[places.reshape(codes.shape)]
-    table, missing = _tables(number_format)
-    largest = int(codes.max(initial=0))
-    if largest >= len(table):
-        raise ValueError(f"codes of {number_format} must lie in [0, {len(table) - 1}], got {largest}")
-    if missing is not None and missing[codes].any():
-        code = int(codes[missing[codes]][0])
-        raise ValueError(f"code {code:#x} of {number_format} means no finite number: a dot product takes finite ones")
-    exponents: NDArray[Any] = codes.astype(np.int64) if is_exponent else table[codes]
-    return exponents
+def _block_size(formats: tuple[Format, Format], accumulator: Accumulator) -> int:
+    """Elements whose products an accumulator other than the exact one takes together."""
+    sizes = {one.block_size for one in formats if isinstance(one, BlockScaled) and one.block_size}
+    if len(sizes) > 1:
+        raise ValueError(
+            f"accumulator {accumulator} adds block by block, and {formats[0]} and {formats[1]} have blocks of "
+            f"{' and '.join(map(str, sorted(sizes)))}: use one size, or an exact accumulator"
+        )
+    return max(sizes, default=1)
 
 
-@lru_cache(maxsize=64)
-def _tables(number_format: Format) -> tuple[NDArray[np.int64], NDArray[np.bool_] | None]:
-    """The integer of every code (0 for powers of two, which are not looked up), and which codes mean none."""
-    count = 1 << number_format.width
-    table, missing = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.bool_)
-    exponent_only = isinstance(number_format, MiniFloat) and _is_power_of_two(number_format)
-    for code in range(count):
-        try:
-            integer = integer_of(code, number_format)
-        except ValueError:
-            missing[code] = True
-        else:
-            table[code] = 0 if exponent_only else integer
-    return table, missing if missing.any() else None
+def _block_by_block(
+    operands: tuple[Operand, Operand],
+    datapath: Datapath,
+    initial: Array | None,
+    unit_exponent: int | None,
+    *,
+    tensor: Array,
+    twin: Twin | None,
+) -> Array:
+    """Every matrix over the leading axes in a register, or aligned to ``2**unit_exponent``."""
+    accumulator, formats = datapath.arithmetic.accumulator, (datapath.activation.format, datapath.second.format)
+    size = _block_size(formats, accumulator)
+    sides = [in_blocks(one, number_format, size) for one, number_format in zip(operands, formats, strict=True)]
+    leading = np.broadcast_shapes(*(integers.shape[:-2] for integers, _ in sides))
+    shape = (*leading, sides[0][0].shape[-2], sides[1][0].shape[-2])
+    start = None if initial is None else broadcast(in_memory(initial), shape)
+    matrices = [np.broadcast_to(one, (*leading, *one.shape[-2:])) for side in sides for one in side]
+    options: dict[str, Any] = {"block": size}
+    if isinstance(accumulator, NarrowAccumulator):
+        operation, function = "block_registers", "matmul"
+        fields = accumulator_fields(accumulator)._replace(order=ORDERS[accumulator.order], chunk=1)
+        options |= {"accumulator": fields, "blocks_per_term": accumulator.chunk}
+    elif isinstance(accumulator, AlignedAccumulator):
+        operation, function = "block_dots", "block_matmul_aligned"
+        options |= {"unit": unit_exponent, "width": accumulator.width}
+    else:
+        raise TypeError(f"accumulator {accumulator} adds no blocks one by one")
+    chosen = choose(tensor, operation, twin)
+    if chosen in {Twin.TENSORS, Twin.GPU} and object in {one.dtype for one in matrices}:
+        chosen = Twin.COMPILED  # integers wider than a tensor's; they are in memory already
+    parts = []
+    for index in np.ndindex(*leading):
+        left, left_exponents, right, right_exponents = (one[index] for one in matrices)
+        arrays = [one if one.dtype == object else _on_device(one, tensor, chosen) for one in (left, right.T)]
+        arrays += [_on_device(one, tensor, chosen) for one in (left_exponents, right_exponents.T)]
+        given = {} if start is None else {"initial": _on_device(start[index], tensor, chosen)}
+        parts.append(in_memory(run(operation, function, *arrays, twin=chosen, **options, **given)))
+    is_float = isinstance(accumulator, NarrowAccumulator) and isinstance(accumulator.format, MiniFloat)
+    wide = not is_tensor(tensor) and any(part.dtype == object for part in parts)
+    found = np.array(parts, dtype=np.float64 if is_float else object if wide else np.int64).reshape(shape)
+    if not is_tensor(tensor):
+        return found
+    import torch
+
+    return torch.from_numpy(found).to(tensor.device)
 
 
-def _is_power_of_two(scale: MiniFloat) -> bool:
-    return scale.mantissa_bits == 0 and scale.zero is Zero.ABSENT and scale.subnormals is Subnormals.KEEP_EXPONENT
+def _on_device(values: NDArray[Any], tensor: Array, twin: Twin) -> Array:
+    """An array as a twin on the tensor's device takes it."""
+    if twin not in {Twin.TENSORS, Twin.GPU} or not is_tensor(tensor):
+        return values
+    import torch
 
-
-def _with_scales(operand: _Operand, number_format: Format) -> tuple[NDArray[Any], int]:
-    """Elements times their scales as integers, and the exponent of their unit."""
-    integers, factors = operand.integers, operand.scales
-    if factors is None or not isinstance(number_format, BlockScaled):
-        return integers, operand.unit
-    unit = operand.unit + number_format.scale.unit_exponent
-    per_element = np.repeat(factors, operand.block, axis=-1)[..., : integers.shape[-1]]
-    if not _is_power_of_two(number_format.scale):
-        return integers * per_element, unit
-    least = int(factors.min(initial=1 << 30)) if factors.size else 0
-    shifts = per_element - least
-    if _largest(integers).bit_length() + int(shifts.max(initial=0)) > WORD:
-        return integers.astype(object) << shifts.astype(object), unit + least
-    return integers << shifts, unit + least
-
-
-def _largest(values: NDArray[Any]) -> int:
-    return max(int(values.max()), -int(values.min())) if values.size else 0
+    # Tensors share the memory of an array; one that must not be written is copied.
+    usable = np.ascontiguousarray(values) if values.flags.writeable else values.copy()
+    return torch.from_numpy(usable).to(tensor.device)
 
 
 def _by_exponents(
-    first: _Operand, second: _Operand, formats: tuple[Format, Format], target: int
+    operands: tuple[Operand, Operand],
+    formats: tuple[Format, Format],
+    target: int,
+    *,
+    tensor: Array,
+    twin: Twin | None,
 ) -> NDArray[Any] | None:
     """One product of matrices by the kernel for power-of-two scales; None where it is not made for them."""
-    sizes = {one.block for one in (first, second) if one.scales is not None}
+    first, second = operands
+    sizes = {one.block for one in operands if one.scales is not None}
     scales = [one.scale for one in formats if isinstance(one, BlockScaled)]
     plain = first.integers.ndim == second.integers.ndim == 2 and first.integers.shape[1] == second.integers.shape[1]
-    if len(sizes) != 1 or not plain or not all(map(_is_power_of_two, scales)):
+    if len(sizes) != 1 or not plain or not all(map(is_power_of_two, scales)):
         return None
     if object in {first.integers.dtype, second.integers.dtype}:
         return None
-    from kernels.compiled.block_dots import block_matmul
-
+    chosen = choose(tensor, "block_dots", twin)
     (size,) = sizes
     blocks = -(-first.integers.shape[1] // size)
     exponents = [
-        np.zeros((len(one.integers), blocks), dtype=np.int64) if one.scales is None else one.scales
-        for one in (first, second)
+        np.zeros((len(one.integers), blocks), dtype=np.int64) if one.scales is None else one.scales for one in operands
     ]
-    sums = block_matmul(first.integers, second.integers.T, exponents[0], exponents[1].T, block=size)
+    arrays = (first.integers, second.integers.T, exponents[0], exponents[1].T)
+    found = run(
+        "block_dots", "block_matmul", *(_on_device(one, tensor, chosen) for one in arrays), twin=chosen, block=size
+    )
+    sums = BlockSums(*map(in_memory, found))
     unit = first.unit + second.unit + sum(scale.unit_exponent for scale in scales) - target
     shifts = sums.row_exponents[:, None] + sums.column_exponents[None, :] + unit
     return _shifted_each(sums.integers(), shifts)

@@ -1,4 +1,4 @@
-"""Dot products of blocks, fast: exact in a block, floored to a static unit, saturated at the end (DESIGN 6.11)."""
+"""Dot products of blocks, fast: exact in a block; their sum aligned and saturated (DESIGN 6.11), or in a register."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ import numpy as np
 
 from emulation.block_tensors import BlockTensor, bit_length
 from emulation.columns import columns_of
+from emulation.datapaths import Order
+from emulation.register_execution import as_content, in_steps, register_fields
 from emulation.wide_integers import WORD, largest, narrow, plus
+from kernels.compiled import block_registers
 from kernels.compiled.block_dots import block_matmul_aligned
+from kernels.fields import ORDER_ASCENDING, ORDER_PAIRWISE
 from kernels.products import exact_matmul
 
 if TYPE_CHECKING:
@@ -17,7 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from emulation.engines import BlockSum, Engine
+    from emulation.block_tensors import EdgeTensor
+    from emulation.engines import BlockSum, Engine, Register
     from emulation.hardware import HardwareLayer
     from emulation.network import Window
 
@@ -40,12 +45,12 @@ class Rows(NamedTuple):
 class Activation:
     """An activation, in blocks or not, brought into rows."""
 
-    def __init__(self, source: Any) -> None:  # noqa: ANN401 - integers or blocks
-        blocked = isinstance(source, BlockTensor)
-        self.elements: NDArray[Any] = source.elements if blocked else source
-        self.scales: NDArray[np.int64] | None = source.scales if blocked else None
-        self.size: int = source.grid.size if blocked else 0
-        self.unit: int | None = source.grid.scale_unit if blocked else None
+    def __init__(self, source: EdgeTensor) -> None:
+        blocks = source if isinstance(source, BlockTensor) else None
+        self.elements: NDArray[Any] = source.elements if isinstance(source, BlockTensor) else source
+        self.scales: NDArray[np.int64] | None = None if blocks is None else blocks.scales
+        self.size: int = 0 if blocks is None else blocks.grid.size
+        self.unit: int | None = None if blocks is None else blocks.grid.scale_unit
 
     def rows(self, shape: tuple[int, int, int]) -> Rows:
         """Its vectors along the last axis, as one tap each."""
@@ -76,12 +81,14 @@ def weight_rows(hardware_layer: HardwareLayer, engine: Engine) -> Rows:
 
 
 def block_sums(left: Rows, right: Rows, rule: BlockSum, bias: NDArray[Any] | None) -> NDArray[Any]:
-    """Dot products ``(rows of left, rows of right)``, block by block (rule 11).
+    """Dot products ``(rows of left, rows of right)``, block by block: aligned (rule 11), or in the rule's register.
 
-    Where 62 bits provably hold every block's product after its shift, the compiled kernel does it.
+    Where 62 bits provably hold every block's product after its shift, the compiled kernel aligns.
     """
     size = left.size or right.size
     operands = [_flattened(rows, size) for rows in (left, right)]
+    if rule.register is not None:
+        return _in_register(operands, size, rule.register, bias)
     if operands[0].elements.dtype != object and operands[1].elements.dtype != object and _fits(operands, rule, bias):
         return block_matmul_aligned(
             operands[0].elements,
@@ -118,6 +125,26 @@ def _flattened(rows: Rows, size: int) -> _Flat:
         elements = _times(elements, np.repeat(rows.scales, size, axis=-1))
         exponents = np.full(exponents.shape, rows.unit, dtype=np.int64)
     return _Flat(elements.reshape(count, -1), exponents, size)
+
+
+def _in_register(operands: Sequence[_Flat], size: int, register: Register, bias: NDArray[Any] | None) -> NDArray[Any]:
+    """The content of a register after all blocks, in its own steps."""
+    left, right = operands
+    order = ORDER_PAIRWISE if register.order is Order.PAIRWISE else ORDER_ASCENDING
+    initial = None
+    if bias is not None:
+        initial = as_content(np.broadcast_to(bias, (len(left.elements), len(right.elements))), register)
+    content = block_registers.matmul(
+        left.elements,
+        right.elements.T,
+        left.exponents + (register.format.unit_exponent - register.product_shift),
+        right.exponents.T,
+        block=size,
+        accumulator=register_fields(register)._replace(order=order),
+        blocks_per_term=register.chunk,
+        initial=initial,
+    )
+    return in_steps(content, register)
 
 
 def _fits(operands: Sequence[_Flat], rule: BlockSum, bias: NDArray[Any] | None) -> bool:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
@@ -65,6 +65,10 @@ class BlockTensor:
         inside[self.axis] = slice(self.elements.shape[self.axis])
         result: NDArray[np.float64] = self.elements * spread[tuple(inside)] * self.unit
         return result
+
+
+EdgeTensor: TypeAlias = "NDArray[Any] | BlockTensor"
+"""What an edge holds: integers of its shape, int64 or Python integers, or blocks of them."""
 
 
 def cast_blocks(values: NDArray[Any], quantiser: ScaledQuantiser) -> BlockTensor:

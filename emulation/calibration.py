@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from emulation.formats import BinaryCoded, BlockScaled, FixedPoint, Format, LearnedCodebook, Sign
-from emulation.grids import Grid, block_grid_of, grid_of, is_blocked, is_learned
+from emulation.grids import Grid, block_grid_of, flushed, grid_of, is_blocked, is_learned
 from emulation.network import Add, Concat, Layer, Network
 from emulation.quantisers import (
     Granularity,
@@ -266,7 +266,8 @@ class _Steps:
             return cast_to_levels(values, units, [np.array(grid.levels)])
         # Magnitudes on a symmetric grid: signed and unsigned formats with one largest integer get one unit, so a join
         # of int8 and uint7 agrees.
-        return cast_to_grid(values, units, low=0, high=grid.high, mantissa_bits=grid.mantissa_bits)
+        rounded = cast_to_grid(values, units, low=0, high=grid.high, mantissa_bits=grid.mantissa_bits)
+        return flushed(rounded, grid.least)
 
 
 def _least_error_unit(steps: _Steps, values: NDArray[np.float64], count: int) -> float:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from emulation.arrays import Array, as_float64, nan_report
+from emulation.arrays import Array, Scale, as_float64, nan_report
 from emulation.formats import BinaryCoded, BlockScaled, FixedPoint, Format, LearnedCodebook, MiniFloat, Sign, Specials
 from emulation.formats.blocks import E4M3FN
 from emulation.formats.scalar import E8M0
@@ -48,7 +48,7 @@ class CastRules:
     overflow: Overflow = Overflow.SATURATE
     saturation_bits: int = 0
     underflow: Underflow = Underflow.AFTER_ROUNDING
-    unit: Any = 1.0
+    unit: Scale = 1.0
     axis: int | None = None
     nan: float | None = None
     random_numbers: Array | None = None
@@ -78,7 +78,7 @@ class CastRules:
             TypeError: if a rule or the format is no object of its type.
             ValueError: saying what was given and what is allowed.
         """
-        checked_format(number_format)
+        self.check_decoding(number_format)
         self._check_types()
         allowed: tuple[Overflow, ...] = (Overflow.SATURATE,)
         if isinstance(number_format, FixedPoint):
@@ -115,14 +115,17 @@ class CastRules:
             self._check_blocks(number_format)
         elif self.block_rules != BlockRules():
             raise ValueError(f"block_rules are for block formats, got {number_format}")
-        self.check_table(number_format)
 
-    def check_table(self, number_format: Format) -> None:
-        """Refuse a table for a format that needs none.
+    def check_decoding(self, number_format: Format) -> None:
+        """Refuse what codes of a format cannot be decoded with: the part of `check` that is not about rounding.
 
         Raises:
-            ValueError: naming the formats that take one.
+            TypeError: if the twin or the format is no object of its type.
+            ValueError: for a table that the format has no use for, naming the formats that take one.
         """
+        checked_format(number_format)
+        if self.twin is not None:
+            checked_rule("twin", self.twin, Twin)
         if self.table is not None and not isinstance(number_format, LearnedCodebook | BinaryCoded):
             raise ValueError(
                 f"{number_format} has no table to be given: table is for learned formats, codebookN and bcqN"
@@ -136,8 +139,6 @@ class CastRules:
             ("block_rules", self.block_rules, (BlockRules,)),
         ):
             checked_rule(name, given, *allowed)
-        if self.twin is not None:
-            checked_rule("twin", self.twin, Twin)
 
     def _check_wrap(self, number_format: FixedPoint) -> None:
         if not 0 <= self.saturation_bits <= number_format.width:
@@ -176,7 +177,7 @@ class CastRules:
         if self.nan is not None and rules.nan is not NanInBlock.REFUSE:
             raise ValueError(f"nan={self.nan:g} and block_rules' nan {rules.nan.name} exclude each other: give one")
 
-    def broadcast_unit(self, values: Array, axis: int = 0) -> Any:  # noqa: ANN401 - a float or an array
+    def broadcast_unit(self, values: Array, axis: int = 0) -> Scale:
         """The unit in float64, shaped to divide values: one number, an array of as many axes, or one per entry of axis.
 
         Raises:

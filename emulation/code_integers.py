@@ -193,9 +193,9 @@ def _looked_up(table: NDArray[Any], codes: Array) -> Array:
     return table[codes]
 
 
-def in_memory(values: Array) -> Any:  # noqa: ANN401 - a NumPy array
+def in_memory(values: Array) -> NDArray[Any]:
     """Values as a NumPy array; a tensor on the CPU keeps its memory."""
-    return values.detach().cpu().numpy() if is_tensor(values) else np.asarray(values)
+    return np.asarray(values.detach().cpu().numpy() if is_tensor(values) else values)
 
 
 def like_codes(integers: NDArray[Any], codes: Array) -> Array:

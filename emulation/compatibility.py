@@ -3,18 +3,21 @@
 * Learned codebooks and binary codes take their tables from the very values they code: they are for weights.
 * Blocks run along input channels (rule 11), so only ungrouped convolutions and linear layers read them, directly: not
   through pooling, reshape or transposition, whose outputs have other blocks (rule 13). Joins and the network's output
-  have one scale. Layers that accumulate (and the samples) can write blocks; concatenations cannot, because a block
-  could span two parts.
-* Two block operands need one block size. A block engine's products and accumulator are those of rule 11.
+  have one scale. Layers that accumulate (and the samples) can write blocks, and so can concatenations: a block may span
+  two parts, so it is cast from the exact numbers of both.
+* Two block operands need one block size. Their products are exact within a block. Accumulators take block after block:
+  aligned ones (rule 11), which have room for so many blocks, or narrow ones.
 * Codes of at most 10 bits index the table of an activation function (rule 16), whose results are no listed levels.
-* L-Mul adds exponents, so both operands are minifloats, with gradual underflow or none (rule 6).
+* L-Mul adds exponents, so both operands are minifloats, with gradual underflow or none (rule 6); the variant clamped
+  to the format needs normal numbers to clamp to.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, TypeGuard
 
-from emulation.datapaths import Arithmetic, Product
+from emulation.datapaths import AlignedAccumulator, Arithmetic, Product
 from emulation.formats import (
     BlockScaled,
     FixedPoint,
@@ -24,11 +27,13 @@ from emulation.formats import (
 )
 from emulation.function_operations import TABLE_BITS, is_table
 from emulation.grids import block_grid_of, grid_of, is_blocked, is_learned
+from emulation.lmul_ranges import can_clamp
 from emulation.network import (
     Activate,
     Activation,
     Add,
     AveragePool,
+    Concat,
     Convolution,
     Identity,
     Input,
@@ -43,7 +48,7 @@ from emulation.network import (
 if TYPE_CHECKING:
     from emulation.formats import Format
 
-BLOCK_WRITERS = (Input, Convolution, Linear, MatMul, Add, AveragePool, Activate)
+BLOCK_WRITERS = (Input, Convolution, Linear, MatMul, Add, AveragePool, Activate, Concat)
 _BLOCK_ACTIVATIONS = (Identity, Relu, PRelu)
 
 
@@ -107,13 +112,35 @@ def engine_can_use(layer: Layer, activation: Format, second: Format, arithmetic:
         return False
     if is_learned(activation) or not _has_grid(activation):
         return False
-    blocks = [one for one in (activation, second) if isinstance(one, BlockScaled) and one.block_size > 0]
-    if blocks:
-        one_size = len({block.block_size for block in blocks}) == 1
-        return _reads_blocks(layer) and one_size and arithmetic == Arithmetic()
+    accumulator = arithmetic.accumulator
+    sizes = {one.block_size for one in (activation, second) if isinstance(one, BlockScaled) and one.block_size}
+    if sizes:
+        blocks = row_blocks(layer, activation, second)
+        has_room = not isinstance(accumulator, AlignedAccumulator) or blocks <= accumulator.most_blocks
+        return _reads_blocks(layer) and len(sizes) == 1 and arithmetic.product is Product.EXACT and has_room
+    if isinstance(accumulator, AlignedAccumulator):
+        return False
     if arithmetic.product is Product.EXACT:
         return True
-    return all(_adds_exponents(one) for one in (activation, second))
+    clamped = arithmetic.product is Product.LMUL_FIELD_CLAMPED
+    return all(_adds_exponents(one) and (can_clamp(one) or not clamped) for one in (activation, second))
+
+
+def block_size(activation: Format, second: Format) -> int:
+    """Elements of the blocks of two operands, 0 if neither has any (one scale for the whole tensor makes none)."""
+    return max((one.block_size for one in (activation, second) if isinstance(one, BlockScaled)), default=0)
+
+
+def row_blocks(layer: Layer, activation: Format, second: Format) -> int:
+    """Blocks that add up to one output: along the input channels of every kernel tap (rule 11); 0 without blocks.
+
+    A product of two activations has none.
+    """
+    size = block_size(activation, second)
+    if not size or layer.weight is None:
+        return 0
+    _, channels, *kernel = layer.weight.shape
+    return math.prod(kernel) * -(-int(channels) // size)
 
 
 def _reads_blocks(layer: Layer) -> bool:
@@ -121,7 +148,7 @@ def _reads_blocks(layer: Layer) -> bool:
     return isinstance(operation, Linear) or (isinstance(operation, Convolution) and operation.groups == 1)
 
 
-def _adds_exponents(number_format: Format) -> bool:
+def _adds_exponents(number_format: Format) -> TypeGuard[MiniFloat]:
     return (
         isinstance(number_format, MiniFloat)
         and number_format.exponent_bits > 0

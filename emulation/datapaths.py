@@ -22,10 +22,17 @@ class Product(Enum):
     """L-Mul as its paper writes it: ``(1 + x + y + 2**-l) * 2**(e_x + e_y)`` (Luo and Sun 2024). Minifloats only."""
     LMUL_FIELD = "l-mul-field"
     """L-Mul as one addition of the exponent and mantissa fields, the exponent unbounded. Minifloats only."""
+    LMUL_FIELD_CLAMPED = "l-mul-field-clamped"
+    """The field addition within the operands' format, as a unit with flush and saturation: a product below the smallest
+    normal number is 0, above the largest number that one. `emulation.lmul_ranges.clamped_range` has the range of two
+    formats. Where the largest number is below one half, as in e4m3b16, no product saturates."""
 
 
 class Order(Enum):
-    """In which order an accumulator that rounds or saturates takes its products (kernel taps, then input channels)."""
+    """In which order an accumulator that rounds or saturates takes its products (kernel taps, then input channels).
+
+    Of operands in blocks it takes the dot products of blocks, in the same order.
+    """
 
     ASCENDING = "ascending"
     """One chunk after the other."""
@@ -35,17 +42,54 @@ class Order(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExactAccumulator:
-    """A wide integer that never rounds or overflows (for minifloats a Kulisch accumulator): order does not matter."""
+    """A wide integer that never rounds or overflows (for minifloats a Kulisch accumulator): order does not matter.
+
+    Of blocks, `emulation.dot` adds all products exactly; in a network it stands for ``aligned32``, as scales that are
+    not known beforehand leave no finite width.
+    """
 
     def __str__(self) -> str:
         return "exact"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AlignedAccumulator:
+    """For blocks: their exact dot products are floored to one unit, added exactly, and the end saturates to a width.
+
+    DESIGN section 6, rule 11. In a network calibration chooses the unit: the finest with which the largest sum it lets
+    expect has ``width`` bits. `emulation.dot` takes it as ``unit_exponent``.
+
+    Raises:
+        ValueError: if the width is not 2 to 62.
+
+    >>> str(AlignedAccumulator(width=24))
+    'aligned24'
+    """
+
+    width: int
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.width <= 62:
+            raise ValueError(f"an aligned accumulator has 2 to 62 bits, got {self.width}: use aligned2 to aligned62")
+
+    def __str__(self) -> str:
+        return f"aligned{self.width}"
+
+    @property
+    def most_blocks(self) -> int:
+        """How many blocks it can add: each may lose a step by flooring, the bias half of one, and one step is left."""
+        return (1 << (self.width - 1)) - 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NarrowAccumulator:
     """A register of a format: ``chunk`` products are summed exactly and added, and the sum is cast to it once.
 
-    The format counts in the operands' own values, scales left out: beside int8 operands ``int20`` has 20 bits.
+    Of operands in blocks it takes the dot products of whole blocks, scales included, in place of products: within a
+    block sums are exact, ``chunk`` blocks are added exactly, and every chunk is cast with the total, once, by the named
+    rounding (`kernels.definitions.dots.block_dot`).
+
+    The format counts in the operands' own values, static scales left out: beside int8 operands ``int20`` has 20 bits.
 
     Raises:
         ValueError: if chunk is below 1, a minifloat wraps, or the format has no sign, no gradual underflow or no zero.
@@ -80,7 +124,7 @@ class NarrowAccumulator:
         return " ".join(words)
 
 
-Accumulator: TypeAlias = ExactAccumulator | NarrowAccumulator
+Accumulator: TypeAlias = ExactAccumulator | AlignedAccumulator | NarrowAccumulator
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,11 +163,14 @@ def _check_register(what: str, number_format: ScalarFormat, overflow: Overflow) 
 
 _OVERFLOWS: Final = {"saturate": Overflow.SATURATE, "wrap": Overflow.WRAP}
 _ROUNDINGS: Final = {rounding.name.lower().replace("_", "-"): rounding for rounding in Rounding}
+_ALIGNED: Final = "aligned"
 _ORDERS: Final = {order.value: order for order in Order}
 
 
 def parse_accumulator(text: str) -> Accumulator:
-    """Read an accumulator as ``str`` prints it: ``exact``, or a format and then, in any order, what is not the default.
+    """Read an accumulator as ``str`` prints it: ``exact``, ``alignedN``, or a format and what is not the default.
+
+    Behind a format come, in any order, an overflow rule, a rounding, an order, and ``chunk N``.
 
     Raises:
         ValueError: for a word that is none of the overflow rules, roundings or orders, or a format that is
@@ -137,8 +184,13 @@ def parse_accumulator(text: str) -> Accumulator:
     words = text.lower().split()
     if words == ["exact"]:
         return ExactAccumulator()
+    if len(words) == 1 and words[0].startswith(_ALIGNED) and words[0].removeprefix(_ALIGNED).isdecimal():
+        return AlignedAccumulator(width=int(words[0].removeprefix(_ALIGNED)))
     if not words:
-        raise ValueError('an accumulator is "exact" or starts with a format, as in "int20 wrap chunk 4"; got no word')
+        raise ValueError(
+            'an accumulator is "exact", for blocks "alignedN", or starts with a format, as in "int20 wrap chunk 4"; '
+            "got no word"
+        )
     number_format = parse(words[0])
     if not isinstance(number_format, FixedPoint | MiniFloat):
         raise ValueError(  # noqa: TRY004 - the text is wrong, its type is right

@@ -13,17 +13,18 @@ import numpy as np
 
 from emulation.arrays import Array, check_shapes, checked, dtype_name
 from emulation.block_casts import BlockCodes
+from emulation.cast_rules import checked_rule
 from emulation.code_integers import (
     TABLE_BITS,
     WORD,
     check_codes,
     in_memory,
     integers_of_codes,
-    like_codes,
     side,
 )
-from emulation.datapaths import Arithmetic, Datapath, NarrowAccumulator, Product, RoundedProduct
+from emulation.datapaths import AlignedAccumulator, Arithmetic, Datapath, NarrowAccumulator, Product, RoundedProduct
 from emulation.formats import BlockScaled, FixedPoint, Format, MiniFloat, Subnormals
+from emulation.lmul_ranges import clamped_range, product_unit_exponent
 from emulation.matrix_sums import Summation, checked_initial, largest_magnitude, product_fields, sums_of_products
 from kernels.twins import Twin, choose, is_tensor, run
 
@@ -49,8 +50,12 @@ def dot(
 
     Products are exact or L-Mul's (`emulation.datapaths.Product`; zero and subnormal operands give 0). The accumulator
     starts from ``initial``, takes the products with k ascending and is exact, or cast to its format after every
-    ``chunk`` products (DESIGN section 6, rules 5 to 8). Quantisers' scales are left out: sums count in the formats' own
-    values. Block formats: each element times the scales of its blocks, summed exactly.
+    ``chunk`` products (DESIGN section 6, rules 5 to 8). Quantisers' scales and NVFP4's tensor scale are left out: sums
+    count in the formats' own values.
+
+    Block formats: products of elements are summed exactly within a block. Their sums times both scales are what the
+    accumulator takes: an exact one all of them, a narrow one ``chunk`` blocks at a time with a cast each, in its order;
+    `AlignedAccumulator` floors each to ``2**unit_exponent`` and saturates the end (DESIGN section 6, rule 11).
 
     Args:
         left: codes of ``datapath.activation.format``, shape ``(..., m, k)``; `BlockCodes` with blocks along k for a
@@ -62,7 +67,7 @@ def dot(
         rounded_product: the format that every exact product is cast to before it is added; none if not said. An exact
             accumulator then counts in that format's unit.
         unit_exponent: for an exact accumulator, the exponent of the unit to count in instead of the smallest one that
-            fits any operands, which for blocks is so small that sums are Python integers.
+            fits any operands, which for blocks is so small that sums are Python integers. An aligned one needs it.
         left_table: levels of a learned codebook or binary codes on the left (`emulation.fitted_tables.fit_table`).
         right_table: the same on the right.
         twin: which implementation computes; chosen by the left codes' kind and device if not said.
@@ -73,20 +78,21 @@ def dot(
         suffice. Floating-point accumulators: their values as float64.
 
     Raises:
-        TypeError: if codes or the initial values of an accumulator of integers are no integers, or `BlockCodes` or a
-            `Datapath` are needed.
-        ValueError: if shapes do not fit each other, a code is out of range or not finite, an arithmetic is not defined
-            on the formats, or sums need more than 62 bits in a tensor (saying which k would do).
+        TypeError: if codes or the initial values of an accumulator of integers are no integers, `BlockCodes` are
+            needed, or another argument is no object of its type.
+        ValueError: if shapes do not fit each other, `BlockCodes` are of another format (naming both), a code is out of
+            range or not finite, an arithmetic is not defined on the formats, or sums need more than 62 bits in a tensor
+            (saying which k would do).
 
     >>> from emulation import Quantiser, parse
     >>> int8 = Quantiser(format=parse("int8"))
     >>> dot(np.array([[1, 255]], np.uint8), np.array([[3], [2]], np.uint8), Datapath(activation=int8, second=int8))
     array([[1]])
     """
-    if not isinstance(datapath, Datapath):
-        raise TypeError(
-            f"datapath must be an emulation.datapaths.Datapath of two quantisers, got a {type(datapath).__name__}"
-        )
+    _check_types(datapath, rounded_product, unit_exponent, twin)
+    for codes, quantiser, side_of in ((left, datapath.activation, "left"), (right, datapath.second, "right")):
+        if isinstance(codes, BlockCodes):
+            codes.check_format(quantiser.format, f"{side_of} codes")
     if initial is not None:
         like = left.elements if isinstance(left, BlockCodes) else left
         initial = checked_initial(initial, datapath.arithmetic.accumulator, like)
@@ -96,7 +102,9 @@ def dot(
         if left_table is not None or right_table is not None:
             raise ValueError("dot products of blocks take no table: left_table and right_table are for codebookN, bcqN")
         if rounded_product is not None:
-            raise ValueError(f"dot products of blocks are exact, got rounded_product {rounded_product}")
+            raise ValueError(
+                f"products of elements are exact within a block, got rounded_product {rounded_product}: leave it out"
+            )
         return block_dot(left, right, datapath, initial=initial, unit_exponent=unit_exponent, twin=twin)
     tables = left_table, right_table
     _check_product(datapath)
@@ -129,6 +137,23 @@ def dot(
     )
 
 
+def _check_types(
+    datapath: Datapath, rounded_product: RoundedProduct | None, unit_exponent: int | None, twin: Twin | None
+) -> None:
+    if not isinstance(datapath, Datapath):
+        raise TypeError(
+            f"datapath must be an emulation.datapaths.Datapath of two quantisers, got a {type(datapath).__name__}"
+        )
+    if rounded_product is not None and not isinstance(rounded_product, RoundedProduct):
+        raise TypeError(
+            f"rounded_product must be an emulation.datapaths.RoundedProduct, got a {type(rounded_product).__name__}"
+        )
+    if unit_exponent is not None and not isinstance(unit_exponent, int | np.integer):
+        raise TypeError(f"unit_exponent must be an integer, got {unit_exponent!r}")
+    if twin is not None:
+        checked_rule("twin", twin, Twin)
+
+
 def accumulator_unit_exponent(datapath: Datapath) -> int | None:
     """The exponent u of the unit that `dot` counts in: ``sum = result * 2**u``; None where results are float values.
 
@@ -141,6 +166,9 @@ def accumulator_unit_exponent(datapath: Datapath) -> int | None:
     -13
     """
     accumulator = datapath.arithmetic.accumulator
+    has_unit = not isinstance(accumulator, AlignedAccumulator)
+    if not has_unit:
+        raise ValueError(f"accumulator {accumulator} has no unit of its own: dot takes its exponent as unit_exponent")
     if isinstance(accumulator, NarrowAccumulator):
         return accumulator.format.unit_exponent if isinstance(accumulator.format, FixedPoint) else None
     activation, second = datapath.activation.format, datapath.second.format
@@ -148,15 +176,21 @@ def accumulator_unit_exponent(datapath: Datapath) -> int | None:
         from emulation.block_dots import exact_unit_exponent
 
         return exact_unit_exponent(activation, second)
-    return activation.unit_exponent + second.unit_exponent + _lmul_unit(datapath)
+    return product_unit_exponent(activation, second, datapath.arithmetic.product)
 
 
 def _check_product(datapath: Datapath) -> None:
     product = datapath.arithmetic.product
+    left, right = datapath.activation.format, datapath.second.format
+    needs_blocks = isinstance(datapath.arithmetic.accumulator, AlignedAccumulator)
+    if needs_blocks:
+        raise ValueError(
+            f"accumulator {datapath.arithmetic.accumulator} aligns blocks, and neither {left} nor {right} has any: use "
+            "an exact accumulator or a format"
+        )
     if product is Product.EXACT:
         return
-    for quantiser in (datapath.activation, datapath.second):
-        number_format = quantiser.format
+    for number_format in (left, right):
         usual = isinstance(number_format, MiniFloat) and number_format.subnormals in {
             Subnormals.GRADUAL,
             Subnormals.FLUSH,
@@ -166,17 +200,8 @@ def _check_product(datapath: Datapath) -> None:
                 f"product {product.value} adds the fields of two minifloats with gradual or flushed underflow, got "
                 f"{number_format}: use Product.EXACT, or minifloats such as e4m3fn"
             )
-
-
-def _mantissa_bits(datapath: Datapath) -> tuple[int, int]:
-    formats = datapath.activation.format, datapath.second.format
-    first, second = (one.mantissa_bits if isinstance(one, MiniFloat) else 0 for one in formats)
-    return first, second
-
-
-def _lmul_unit(datapath: Datapath) -> int:
-    """What L-Mul's products have in their unit beside the operands' units (`emulation.lmul`)."""
-    return 0 if datapath.arithmetic.product is Product.EXACT else min(_mantissa_bits(datapath))
+    if product is Product.LMUL_FIELD_CLAMPED and isinstance(left, MiniFloat) and isinstance(right, MiniFloat):
+        clamped_range(left, right)  # refuses formats that have none
 
 
 def _dot_of_codes(
@@ -207,23 +232,19 @@ def _dot_of_codes(
             return found
     first = side(left, datapath.activation, tables[0], axis=-2)
     second = side(right, datapath.second, tables[1], axis=-1)
-    pairs = [(first.integers, second.integers)]
     if arithmetic.product is not Product.EXACT:
-        from emulation.lmul import factors
+        from emulation.lmul_dots import lmul_sums
 
-        left_integers, right_integers = in_memory(first.integers), in_memory(second.integers)
-        pairs = factors(left_integers, right_integers, _mantissa_bits(datapath), arithmetic.product)
-        if is_tensor(left):
-            pairs = [(like_codes(one, left), like_codes(other, left)) for one, other in pairs]
+        return lmul_sums((first, second), datapath, static_unit=unit, initial=initial, twin=twin)
     engine = Summation(
         accumulator=arithmetic.accumulator,
-        terms=len(pairs),
-        unit=first.unit + second.unit + _lmul_unit(datapath),
+        terms=1,
+        unit=first.unit + second.unit,
         static_unit=unit,
         twin=twin,
         product=product_fields(product),
     )
-    return sums_of_products(pairs, engine, initial)
+    return sums_of_products([(first.integers, second.integers)], engine, initial)
 
 
 def _exact_from_codes(left: NDArray[Any], right: NDArray[Any], datapath: Datapath) -> NDArray[Any] | None:

@@ -8,14 +8,17 @@ as `emulation.engine_reference`.
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from emulation.block_sums import Activation, block_sums, weight_rows
+from emulation.block_tensors import BlockTensor
 from emulation.columns import columns_of
 from emulation.datapaths import Product
 from emulation.lmul import factors
+from emulation.lmul_sums import clamped_sums
 from emulation.network import Convolution
 from emulation.register_execution import exact_sums, register_sums
 from emulation.wide_integers import WORD, plus
@@ -25,8 +28,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from emulation.block_tensors import EdgeTensor
     from emulation.engines import Engine
     from emulation.hardware import HardwareLayer
+    from emulation.lmul_ranges import ProductRange
+    from emulation.register_execution import Pairs
 
 
 def engine_sums(hardware_layer: HardwareLayer, engine: Engine, inputs: Sequence[Any]) -> NDArray[Any]:
@@ -58,7 +64,9 @@ def _bias_row(bias: tuple[int, ...] | None) -> NDArray[Any] | None:
     return np.array(bias, dtype=np.int64 if max(map(abs, bias)) < 1 << WORD else object)
 
 
-def _convolve(hardware_layer: HardwareLayer, engine: Engine, source: Any, operation: Convolution) -> NDArray[Any]:  # noqa: ANN401 - integers or blocks
+def _convolve(
+    hardware_layer: HardwareLayer, engine: Engine, source: EdgeTensor, operation: Convolution
+) -> NDArray[Any]:
     weight = hardware_layer.weight
     if weight is None:
         raise ValueError(f"layer {hardware_layer.layer.name!r} has no weights")
@@ -69,6 +77,8 @@ def _convolve(hardware_layer: HardwareLayer, engine: Engine, source: Any, operat
         sums = block_sums(blocked, weight_rows(hardware_layer, engine), engine.block_sum, bias)
         positions = operation.window.output_space(source.shape[2:])
         return np.moveaxis(sums.reshape(source.shape[0], *positions, -1), -1, 1)
+    if isinstance(source, BlockTensor):
+        raise TypeError(f"layer {hardware_layer.layer.name!r} reads blocks, and its engine has no sum of blocks")
     columns, positions = columns_of(source, operation.window, groups)
     outputs = weight.shape[0] // groups
     taps = np.moveaxis(weight.reshape(groups, outputs, weight.shape[1], -1), (1, 3), (3, 1))
@@ -82,9 +92,16 @@ def _convolve(hardware_layer: HardwareLayer, engine: Engine, source: Any, operat
 
 def _sums(left: NDArray[Any], right: NDArray[Any], engine: Engine, bias: NDArray[Any] | None) -> NDArray[Any]:
     """Sums of products of matrices without blocks."""
-    pairs = [(left, right)]
-    if engine.product is not Product.EXACT:
+    pairs, exact = [(left, right)], exact_sums
+    if engine.limits is not None:
+        exact = partial(_clamped_sums, engine.mantissa_bits, engine.limits)
+    elif engine.product is not Product.EXACT:
         pairs = factors(left, right, engine.mantissa_bits, engine.product)
     if engine.register is None:
-        return plus(exact_sums(pairs), bias)
-    return register_sums(pairs, engine.register, bias)
+        return plus(exact(pairs), bias)
+    return register_sums(pairs, engine.register, bias, exact)
+
+
+def _clamped_sums(mantissa_bits: tuple[int, int], limits: ProductRange, pairs: Pairs) -> NDArray[Any]:
+    ((left, right),) = pairs
+    return clamped_sums(left, right, mantissa_bits, limits)

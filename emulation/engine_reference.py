@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from emulation.engines import Engine, Register
+    from emulation.engines import BlockSum, Engine, Register
     from emulation.grids import BlockGrid
     from emulation.hardware import HardwareLayer, HardwareNetwork
 
@@ -51,14 +51,7 @@ class Operand:
 def dot(engine: Engine, left: Operand, right: Operand, bias: int) -> int:
     """One accumulator: the products of two operands, and the bias, as the engine forms and sums them."""
     if engine.block_sum is not None:
-        total = bias
-        size = left.size or right.size
-        for tap, (first, second) in enumerate(zip(left.taps, right.taps, strict=True)):
-            for block, start in enumerate(range(0, len(first), size)):
-                part = sum(map(mul, first[start : start + size], second[start : start + size]))
-                exact = part * left.scale(tap, block) * right.scale(tap, block)
-                total += math.floor(exact / Fraction(2) ** engine.block_sum.shift)
-        return min(max(total, -engine.block_sum.largest - 1), engine.block_sum.largest)
+        return _sum_of_blocks(_block_products(left, right), engine.block_sum, bias)
     pairs = [
         pair for first, second in zip(left.taps, right.taps, strict=True) for pair in zip(first, second, strict=True)
     ]
@@ -68,13 +61,31 @@ def dot(engine: Engine, left: Operand, right: Operand, bias: int) -> int:
     return _accumulate(products, engine.register, bias)
 
 
+def _block_products(left: Operand, right: Operand) -> list[Fraction]:
+    """The exact dot product of every block, scales included, tap after tap."""
+    size = left.size or right.size
+    products = []
+    for tap, (first, second) in enumerate(zip(left.taps, right.taps, strict=True)):
+        for block, start in enumerate(range(0, len(first), size)):
+            part = sum(map(mul, first[start : start + size], second[start : start + size]))
+            products.append(part * left.scale(tap, block) * right.scale(tap, block))
+    return products
+
+
+def _sum_of_blocks(products: Sequence[Fraction], rule: BlockSum, bias: int) -> int:
+    if rule.register is not None:
+        return _accumulate(products, rule.register, bias)
+    total = sum((math.floor(product / Fraction(2) ** rule.shift) for product in products), bias)
+    return min(max(total, -rule.largest - 1), rule.largest)
+
+
 def _product(engine: Engine, left: int, right: int) -> int:
     if engine.product is Product.EXACT:
         return left * right
-    return lmul_product(left, right, engine.mantissa_bits, engine.product)
+    return lmul_product(left, right, engine.mantissa_bits, engine.product, engine.limits)
 
 
-def _accumulate(products: Sequence[int], register: Register, bias: int) -> int:
+def _accumulate(products: Sequence[int] | Sequence[Fraction], register: Register, bias: int) -> int:
     """A register's content after all products; sums are exact until they are cast (DESIGN section 6, rule 8)."""
     step = Fraction(2) ** -register.product_shift
     sums = [sum(products[start : start + register.chunk]) * step for start in range(0, len(products), register.chunk)]

@@ -27,7 +27,7 @@ from emulation.network import (
     Select,
     Transpose,
 )
-from emulation.requantisation import requantise_tensor
+from emulation.requantisation import concatenate, requantise_tensor
 from kernels.products import exact_convolution, exact_matmul, windows
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from emulation.hardware import HardwareLayer, HardwareNetwork
+    from emulation.network import Network
 
 Tensor: TypeAlias = Any
 """Integers in an array, or a `BlockTensor`."""
@@ -57,16 +58,25 @@ def execute(hardware: HardwareNetwork, samples: NDArray[np.float32]) -> NDArray[
     Raises:
         ValueError: if a sample holds NaN or has the wrong shape.
     """
-    expected = hardware.network.layers[0].shape
-    if samples.shape[1:] != expected:
-        raise ValueError(f"samples have shape {samples.shape[1:]}, network {hardware.network.name!r} reads {expected}")
-    if len(samples) == 0:
-        raise ValueError("no samples were given: at least one is needed")
+    check_samples(hardware.network, samples.shape)
     parts = [
         execute_codes(hardware, hardware.cast_samples(samples[start : start + BATCH]))
         for start in range(0, len(samples), BATCH)
     ]
     return np.concatenate(parts)
+
+
+def check_samples(network: Network, shape: tuple[int, ...]) -> None:
+    """Refuse samples of a shape that a network does not read.
+
+    Raises:
+        ValueError: with both shapes, or if there are no samples.
+    """
+    expected = network.layers[0].shape
+    if shape[1:] != expected:
+        raise ValueError(f"samples have shape {shape[1:]}, network {network.name!r} reads {expected}")
+    if not shape[0]:
+        raise ValueError("no samples were given: at least one is needed")
 
 
 def execute_codes(hardware: HardwareNetwork, integers: Tensor) -> NDArray[Any]:
@@ -81,7 +91,7 @@ def trace(hardware: HardwareNetwork, integers: Tensor) -> dict[str, Tensor]:
     for hardware_layer in hardware.layers:
         inputs = [tensors[name] for name in hardware_layer.layer.inputs]
         if isinstance(hardware_layer.layer.operation, Input):
-            tensors[hardware_layer.layer.name] = _exact_integers(integers)
+            tensors[hardware_layer.layer.name] = exact_integers(integers)
         else:
             tensors[hardware_layer.layer.name] = execute_layer(hardware_layer, inputs)
     return tensors
@@ -102,11 +112,8 @@ def execute_layer(hardware_layer: HardwareLayer, inputs: Sequence[Tensor]) -> Te
         case _ if isinstance(hardware_layer.function, TableRule):
             return table_integers(hardware_layer.function, inputs[0])
         case Concat(axis=axis):
-            parts = [
-                requantise_tensor(rule, part, channel_axis=1)
-                for rule, part in zip(hardware_layer.part_requantisers, inputs, strict=True)
-            ]
-            return np.concatenate(parts, axis=axis + 1)
+            unit = float(hardware_layer.output.unit[0])
+            return concatenate(hardware_layer.part_requantisers, inputs, axis=axis + 1, unit=unit)
         case Convolution() | Activate() | AveragePool() | Add():
             channel_axis = 1
         case _:
@@ -192,7 +199,8 @@ def _max_pool(operation: MaxPool, tensor: NDArray[Any]) -> NDArray[Any]:
     return result
 
 
-def _exact_integers(values: Tensor) -> Tensor:
+def exact_integers(values: Tensor) -> Tensor:
+    """What a quantiser made, as int64 or, beyond 62 bits, Python integers; blocks as they are."""
     if isinstance(values, BlockTensor):
         return values
     if values.dtype != np.float64 or np.abs(values).max(initial=0) < 2.0**62:

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
 
 from emulation.block_tensors import BlockTensor
-from emulation.execution import trace
+from emulation.execution import check_samples, trace
 from emulation.float_execution import run_layer
 from emulation.lowering import Assignment, lower
 from emulation.network import MOVING_OPERATIONS, Input
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from emulation.block_tensors import EdgeTensor
     from emulation.calibrated import CalibratedNetwork, Formats
     from emulation.hardware import HardwareNetwork
     from emulation.network import Layer, Network
@@ -37,10 +38,17 @@ if TYPE_CHECKING:
 class FineTuningModule(torch.nn.Module):
     """A network in chosen formats whose weights, biases and binary points are trainable.
 
-    Weights and biases are float64, as the network holds them, so an untrained module equals the design bit for bit.
-    Binary points start at 0, counted from the calibrated unit: one per edge, one per weight tensor or output channel.
     Power-of-two scales stay powers of two: the forward pass rounds their binary points. Blocks have scales of their own
     and no binary point.
+
+    Attributes:
+        weights: a parameter per layer with weights, float64 as the network holds them, so that an untrained module
+            equals the design bit for bit; the layer's shape ``(outputs, ...)``.
+        biases: a parameter per layer with a bias, float64, shape ``(outputs,)``.
+        edge_points: the binary point f of each edge's unit, ``unit = calibrated unit * 2**-f``, 0 at first: float64,
+            shape ``(1,)``.
+        weight_points: the same of each weight tensor's units, shape ``(1,)``, or ``(outputs,)`` where each output
+            channel has one.
     """
 
     def __init__(self, calibrated: CalibratedNetwork, formats: Formats) -> None:
@@ -48,7 +56,11 @@ class FineTuningModule(torch.nn.Module):
 
         Args:
             calibrated: the network with its ranges.
-            formats: a format for each edge and weight tensor.
+            formats: a format for each edge and weight tensor, and how engines multiply and sum.
+
+        Raises:
+            ValueError: if a format cannot be scaled to its edge or weights; what hardware mode does not define is
+                refused by the first forward pass (`hardware`).
         """
         super().__init__()
         self._network = calibrated.network
@@ -62,7 +74,7 @@ class FineTuningModule(torch.nn.Module):
         self.weight_points = _binary_points(self._assignment.weights)
 
     def network(self) -> Network:
-        """The float network with the present weights and biases."""
+        """The float network with the present weights and biases, to be calibrated and measured again."""
         layers = tuple(
             dataclasses.replace(
                 layer,
@@ -84,13 +96,34 @@ class FineTuningModule(torch.nn.Module):
         )
 
     def hardware(self) -> HardwareNetwork:
-        """The design in integers with the present weights, biases and units."""
+        """The design in integers with the present weights, biases and units: what `forward` executes.
+
+        Raises:
+            ValueError: if weights are not finite any more, or an edge or a weight tensor has no format, or one that
+                hardware mode does not define there.
+        """
         return lower(self.network(), self.assignment())
 
     def forward(self, samples: torch.Tensor) -> torch.Tensor:
-        """Outputs of the design for samples of shape ``(batch, *sample)``: float32, exactly those of hardware mode."""
+        """Run samples through the design, with gradients.
+
+        Args:
+            samples: real numbers, shape ``(batch, *sample)``, any floating dtype (rounded to float32) and device.
+
+        Returns:
+            Real values of the network's output: float32, shape ``(batch, *output)``, on the samples' device; exactly
+            the integers of `emulation.execution.execute` times ``hardware().output_unit``.
+
+        Raises:
+            TypeError: if samples are no tensor.
+            ValueError: if a sample holds NaN or has the wrong shape, there is none, or `hardware` refuses the design.
+        """
+        if not isinstance(samples, torch.Tensor):
+            raise TypeError(f"samples must be a torch tensor, got a {type(samples).__name__}: use torch.as_tensor")
+        check_samples(self._network, tuple(samples.shape))
+        samples = samples.float()
         hardware = self.hardware()
-        inputs = samples.detach().cpu().numpy().astype(np.float32)
+        inputs = samples.detach().cpu().numpy()
         exact = trace(hardware, hardware.cast_samples(inputs))
         tensors: dict[str, torch.Tensor] = {}
         for layer in self._network.layers:
@@ -125,12 +158,21 @@ class FineTuningModule(torch.nn.Module):
         return cast.float(), bias
 
 
+class _Context(Protocol):
+    """What torch keeps from a forward pass to the backward one, as `_StraightThrough` uses it."""
+
+    saved_tensors: tuple[torch.Tensor, torch.Tensor]
+    point_shape: torch.Size
+
+    def save_for_backward(self, inside: torch.Tensor, slope: torch.Tensor) -> None: ...
+
+
 class _StraightThrough(torch.autograd.Function):
     """A cast whose result is known: gradients as the module's docstring says."""
 
     @staticmethod
     def forward(
-        context: Any,  # noqa: ANN401 - torch's own
+        context: _Context,
         values: torch.Tensor,
         point: torch.Tensor,
         result: torch.Tensor,
@@ -143,7 +185,7 @@ class _StraightThrough(torch.autograd.Function):
         return result
 
     @staticmethod
-    def backward(context: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # noqa: ANN401 - torch's own
+    def backward(context: _Context, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         inside, slope = context.saved_tensors
         (gradient,) = gradients
         moved = math.log(2.0) * gradient * slope
@@ -162,13 +204,13 @@ def _straight_through(
         unit = torch.from_numpy(quantiser.unit).to(values.device)
         unit = unit.reshape((-1,) + (1,) * (values.ndim - 1) if unit.numel() > 1 else ())
         low, high = unit * quantiser.grid.low, unit * quantiser.grid.high
-    cast: torch.Tensor = _StraightThrough.apply(  # type: ignore[no-untyped-call]
+    cast: torch.Tensor = _StraightThrough.apply(  # type: ignore[no-untyped-call]  # torch has no types here
         values, point, result.to(values.dtype), (low, high)
     )
     return cast
 
 
-def _real(tensor: Any, quantiser: ScaledQuantiser) -> NDArray[np.float64]:  # noqa: ANN401 - integers, or blocks
+def _real(tensor: EdgeTensor, quantiser: ScaledQuantiser) -> NDArray[np.float64]:
     """Real values of a tensor of hardware mode."""
     if isinstance(tensor, BlockTensor):
         return tensor.values()

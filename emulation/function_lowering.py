@@ -134,6 +134,7 @@ def _requantiser(unit: Fraction, output: ScaledQuantiser, rule: Requantisation) 
         mantissa_bits=grid.mantissa_bits,
         rounding=rule.rounding,
         levels=grid.levels,
+        least=grid.least,
     )
 
 
@@ -157,7 +158,7 @@ def _table(layer: Layer, source: ScaledQuantiser, output: ScaledQuantiser) -> Ta
     if output.grid.levels is not None:
         raise ValueError(
             f"layer {layer.name!r} is a table of integers or minifloats, but its edge is {output.format}: give it a "
-            "fixed point format or a minifloat with gradual underflow"
+            "fixed point format or a minifloat"
         )
     by_code = code_integers(source.format, source.zero_point)
     integers = sorted({integer for integer in by_code if integer is not None})
@@ -171,6 +172,7 @@ def _table(layer: Layer, source: ScaledQuantiser, output: ScaledQuantiser) -> Ta
         high=grid.high,
         mantissa_bits=grid.mantissa_bits,
     )
+    results = [result if abs(result) >= grid.least else 0 for result in results]
     found = dict(zip(integers, results, strict=True))
     entries = tuple(0 if integer is None else found[integer] for integer in by_code)
     return TableRule(entries=entries, integers=tuple(integers), results=tuple(results))

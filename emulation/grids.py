@@ -1,16 +1,18 @@
 """The integers that the codes of a format mean, as casts take them (DESIGN section 6, rules 4 and 10).
 
-A format is one of three kinds of grid: all integers of a range, the integers of a minifloat with gradual underflow, or
-listed levels. Sums of powers of two and codebooks are levels; so are minifloats of at most 12 bits that flush or keep
-the exponent of field 0. A number goes to the nearest level, midpoints to the smaller magnitude, and the midpoint
-between ``-a`` and ``a`` to ``a``. A block format has the grid of its elements and, beside it, one of its scales.
+A format is one of three kinds of grid: all integers of a range, the integers of a minifloat, or listed levels. Numbers
+are rounded to a minifloat's grid as if it had gradual underflow; what is then below its least magnitude (where it
+flushes, or keeps the exponent of field 0) becomes 0, as in `kernels.definitions.minifloat`. Sums of powers of two and
+codebooks are levels: a number goes to the nearest one, midpoints to the smaller magnitude, and the midpoint between
+``-a`` and ``a`` to ``a``. A block format has the grid of its elements and, beside it, one of its scales.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
 
 from emulation.formats import (
     BinaryCoded,
@@ -25,25 +27,43 @@ from emulation.formats import (
 )
 from kernels.rounding import INTEGER_GRID
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 MAXIMUM_LEVEL_BITS: Final = 12
-"""The widest minifloat that is cast by listing its numbers."""
+"""The widest scale of blocks that is found by listing its numbers."""
 MAXIMUM_ELEMENT_BITS: Final = 48
 """Elements of blocks reach at most this many bits as integers, so that 64-bit loops hold them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grid:
-    """The integers v that the codes of a format mean: a range, a minifloat's, or ``levels`` (ascending)."""
+    """The integers v that the codes of a format mean: a range, a minifloat's, or ``levels`` (ascending).
+
+    Rounded magnitudes below ``least`` become 0 (`flushed`): 1 unless a minifloat lacks subnormals.
+    """
 
     low: int
     high: int
     mantissa_bits: int
     levels: tuple[int, ...] | None = None
+    least: int = 1
 
     @property
     def largest(self) -> int:
         """The largest magnitude."""
         return max(-self.low, self.high)
+
+
+def flushed(integers: NDArray[Any], least: int) -> NDArray[Any]:
+    """Rounded integers with those below the least magnitude of a grid replaced by 0.
+
+    >>> flushed(np.array([-5, -3, 0, 3, 4]), 4)
+    array([-5,  0,  0,  0,  4])
+    """
+    if least <= 1:
+        return integers
+    return np.where(np.abs(integers) < least, 0, integers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,11 +93,11 @@ def grid_of(number_format: Format, zero_point: int = 0) -> Grid:
     """The grid of a format, zero point already taken off; of a block format, that of its elements.
 
     Raises:
-        ValueError: for minifloats whose subnormals or zero no cast is defined for.
+        ValueError: for minifloats without a zero, and elements of blocks that hardware mode does not define.
 
     >>> from emulation.catalogue import parse
     >>> grid_of(parse("e2m1"))
-    Grid(low=-12, high=12, mantissa_bits=1, levels=None)
+    Grid(low=-12, high=12, mantissa_bits=1, levels=None, least=1)
     >>> grid_of(parse("pot3")).levels
     (-4, -2, -1, 0, 1, 2, 4)
     """
@@ -132,11 +152,12 @@ def block_grid_of(number_format: BlockScaled) -> BlockGrid:
 
 def _element_grid(number_format: BlockScaled) -> Grid:
     element = number_format.element
+    gradual = True
     if isinstance(element, MiniFloat):
-        grid = _minifloat_grid(element)
+        grid, gradual = _minifloat_grid(element), element.subnormals is Subnormals.GRADUAL
     else:
         grid = Grid(low=element.smallest_integer, high=element.largest_integer, mantissa_bits=INTEGER_GRID)
-    if grid.levels is not None or grid.low >= 0 or grid.high < 1 or grid.largest.bit_length() > MAXIMUM_ELEMENT_BITS:
+    if not gradual or grid.low >= 0 or grid.high < 1 or grid.largest.bit_length() > MAXIMUM_ELEMENT_BITS:
         raise ValueError(
             f"blocks of {number_format} are not defined in hardware mode: elements have a sign, a number above 0, "
             f"gradual underflow, and at most {MAXIMUM_ELEMENT_BITS} bits as integers"
@@ -145,27 +166,16 @@ def _element_grid(number_format: BlockScaled) -> Grid:
 
 
 def _minifloat_grid(number_format: MiniFloat) -> Grid:
-    low, high, mantissa_bits = (
-        number_format.smallest_integer,
-        number_format.largest_integer,
-        number_format.mantissa_bits,
+    if number_format.zero is not Zero.PRESENT:
+        raise ValueError(f"no cast to {number_format} is defined here: only minifloats with a zero can be used")
+    mantissa_bits = number_format.mantissa_bits
+    first = 1 << mantissa_bits if number_format.subnormals is Subnormals.FLUSH else 1
+    return Grid(
+        low=number_format.smallest_integer,
+        high=number_format.largest_integer,
+        mantissa_bits=mantissa_bits,
+        least=number_format.magnitude_integer(first),
     )
-    if number_format.zero is Zero.PRESENT:
-        if number_format.subnormals is Subnormals.GRADUAL:
-            return Grid(low=low, high=high, mantissa_bits=mantissa_bits)
-        if number_format.width <= MAXIMUM_LEVEL_BITS and high > 0:
-            return Grid(low=low, high=high, mantissa_bits=mantissa_bits, levels=_minifloat_levels(number_format))
-    raise ValueError(
-        f"no cast to {number_format} is defined: only minifloats with gradual underflow and a zero, or with a zero and "
-        f"at most {MAXIMUM_LEVEL_BITS} bits, can be used here"
-    )
-
-
-@lru_cache(maxsize=256)
-def _minifloat_levels(number_format: MiniFloat) -> tuple[int, ...]:
-    magnitudes = {number_format.magnitude_integer(code) for code in range(number_format.largest_magnitude_code + 1)}
-    signs = (1, -1) if number_format.smallest_integer < 0 else (1,)
-    return tuple(sorted({sign * magnitude for sign in signs for magnitude in magnitudes}))
 
 
 def is_blocked(number_format: Format) -> bool:

@@ -22,13 +22,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from emulation.block_tensors import EdgeTensor
     from emulation.engines import Engine, Register
     from emulation.function_rules import FunctionRule
     from emulation.grids import BlockGrid
     from emulation.quantisers import ScaledQuantiser
     from emulation.rules import Rounding
 
-SEMANTICS: Final = 1
+SEMANTICS: Final = 2
 """Version of the numbers; bump when results change, so that stored measurements of another version are not reused."""
 
 
@@ -71,7 +72,8 @@ class Requantiser:
     ``v = clip(round(A * b * 2**-shift))`` with one b per channel (or one for all); ``negative_multipliers`` replace b
     where A < 0 (PReLU). ``low`` and ``high`` hold saturation and the clipping of ReLU and ReLU6, which commute with
     rounding because all bounds are on the grid. ``levels``, if any, replace the rounding: the nearest level,
-    midpoints to the smaller magnitude. ``blocks`` go along ``block_axis`` (the batch is axis 0), elements half to even;
+    midpoints to the smaller magnitude. Rounded magnitudes below ``least`` become 0: minifloats without subnormals flush
+    after rounding. ``blocks`` go along ``block_axis`` (the batch is axis 0), elements half to even;
     there ReLU bounds ``A * b`` instead, by 0 and by ``ceiling``, because a clipped number must not decide a scale.
     """
 
@@ -83,6 +85,7 @@ class Requantiser:
     mantissa_bits: int
     rounding: Rounding
     levels: tuple[int, ...] | None = None
+    least: int = 1
     blocks: BlockGrid | None = None
     block_axis: int = 1
     ceiling: int | None = None
@@ -131,7 +134,7 @@ class HardwareNetwork:
         """The quantiser of the samples."""
         return self.edges[self.network.layers[0].name]
 
-    def cast_samples(self, samples: NDArray[np.float32]) -> Any:  # noqa: ANN401 - integers, or a BlockTensor
+    def cast_samples(self, samples: NDArray[np.float32]) -> EdgeTensor:
         """The samples as the input edge holds them: integers, shape ``(batch, *sample)``, or blocks of them.
 
         Raises:
@@ -202,4 +205,4 @@ def largest_product(engine: Engine | None, left: int, right: int) -> int:
     """The product of two magnitudes as the engine forms it."""
     if engine is None or engine.product is Product.EXACT:
         return left * right
-    return lmul_product(left, right, engine.mantissa_bits, engine.product)
+    return lmul_product(left, right, engine.mantissa_bits, engine.product, engine.limits)

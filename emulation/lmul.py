@@ -4,12 +4,13 @@ An integer ``v = sign * significand << exponent`` of a minifloat with M mantissa
 mantissa if it is normal; zeros and subnormal numbers (``|v| < 2**M``) make the product 0. Mantissas are aligned to the
 wider m; the products' unit is the product of the operands' units times ``2**min(M_a, M_b)``, in which a product is
 ``(2**m + f) << (e_a + e_b)`` (formula) or ``(2**m + f mod 2**m) << (e_a + e_b + floor(f / 2**m))`` (field addition),
-with ``f = mantissa_a + mantissa_b + 2**(m - l(m))``.
+with ``f = mantissa_a + mantissa_b + 2**(m - l(m))``. Clamped field additions (`emulation.lmul_sums` adds them up) are
+kept to a range (`emulation.lmul_ranges`) and count in the last mantissa bit of its least number.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -19,16 +20,34 @@ from kernels.definitions.lmul import offset_exponent
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from emulation.lmul_ranges import ProductRange
+
 _WORD: Final = 62
 """Integers below ``2**_WORD`` go through 64-bit arithmetic."""
 
 
-def lmul_product(left: int, right: int, mantissa_bits: tuple[int, int], product: Product) -> int:
+def lmul_product(
+    left: int, right: int, mantissa_bits: tuple[int, int], product: Product, limits: ProductRange | None = None
+) -> int:
     """One product of two integers v, in Python integers.
+
+    Args:
+        left: an integer v of a minifloat.
+        right: another one.
+        mantissa_bits: of left and right.
+        product: which L-Mul.
+        limits: the range of clamped products (`emulation.lmul_ranges.operand_limits`), else None.
+
+    Raises:
+        ValueError: if the clamped product has no limits, or another one has them.
 
     >>> lmul_product(12, -14, (3, 3), Product.LMUL_FORMULA), lmul_product(12, -14, (3, 3), Product.LMUL_FIELD)
     (-19, -22)
     """
+    if (product is Product.LMUL_FIELD_CLAMPED) is (limits is None):
+        raise ValueError(
+            f"product {product.value} with limits {limits}: l-mul-field-clamped needs them, no other product has them"
+        )
     wide = max(mantissa_bits)
     exponents = [max(abs(v).bit_length() - 1 - bits, 0) for v, bits in zip((left, right), mantissa_bits, strict=True)]
     sums = 1 << (wide - offset_exponent(wide))
@@ -37,7 +56,13 @@ def lmul_product(left: int, right: int, mantissa_bits: tuple[int, int], product:
             return 0
         sums += ((abs(v) >> exponent) - (1 << bits)) << (wide - bits)
     carry, fraction = (0, sums) if product is Product.LMUL_FORMULA else divmod(sums, 1 << wide)
-    magnitude = ((1 << wide) + fraction) << (sum(exponents) + carry)
+    exponent = sum(exponents) + carry
+    if limits is None:
+        magnitude = ((1 << wide) + fraction) << exponent
+    elif exponent < limits.exponent_low:
+        return 0
+    else:
+        magnitude = min(((1 << wide) + fraction) << (exponent - limits.exponent_low), limits.largest_integer)
     return magnitude if (left < 0) == (right < 0) else -magnitude
 
 
@@ -48,17 +73,22 @@ def factors(
 
     The formula takes two: with powers P and aligned significands X, ``P_b * (X_a - c * P_a) + P_a * X_b`` where
     ``c = 2**m - 2**(m - l)``. The field addition depends on both mantissas, so the narrower side is split by its
-    mantissa: one pair for each of its values.
+    mantissa: one pair for each of its values. Clamped products depend on both exponents, too, and have no factors.
 
     Args:
         left: integers v, shape ``(..., m, k)``.
         right: integers v, shape ``(..., k, n)``.
         mantissa_bits: of left and right.
-        product: which L-Mul.
+        product: the formula or the field addition.
+
+    Raises:
+        ValueError: for another product.
     """
+    if product not in (Product.LMUL_FORMULA, Product.LMUL_FIELD):
+        raise ValueError(f"product {product.value} has no factors: l-mul-formula and l-mul-field have")
     wide = max(mantissa_bits)
-    power_a, mantissa_a = _taken_apart(left, mantissa_bits[0], wide)
-    power_b, mantissa_b = _taken_apart(right, mantissa_bits[1], wide)
+    power_a, mantissa_a = _powers(left, mantissa_bits[0], wide)
+    power_b, mantissa_b = _powers(right, mantissa_bits[1], wide)
     one, offset = 1 << wide, 1 << (wide - offset_exponent(wide))
     if product is Product.LMUL_FORMULA:
         # (2**m + M_a + M_b + offset) P_a P_b
@@ -85,11 +115,29 @@ def _field_value(sums: NDArray[Any], wide: int) -> NDArray[Any]:
     return result
 
 
-def _taken_apart(values: NDArray[Any], mantissa_bits: int, wide: int) -> tuple[NDArray[Any], NDArray[Any]]:
+def _powers(values: NDArray[Any], mantissa_bits: int, wide: int) -> tuple[NDArray[Any], NDArray[Any]]:
     """Signed powers of two (0 for zeros and subnormal numbers) and aligned mantissas (int64) of integers v."""
+    parts = parts_of(values, mantissa_bits)
+    largest = int(parts.exponents.max(initial=0)) + mantissa_bits + 1
+    ones = np.ones(values.shape, dtype=np.int64 if largest + wide + 4 <= _WORD else object)
+    powers: NDArray[Any] = (ones << parts.exponents) * parts.signs
+    return powers, parts.mantissas << (wide - mantissa_bits)
+
+
+class Parts(NamedTuple):
+    """Integers v taken apart (int64): signs 1 and -1, 0 for zeros and subnormal numbers, whose other parts are 0.
+
+    Exponents count from the smallest normal number.
+    """
+
+    signs: NDArray[np.int64]
+    exponents: NDArray[np.int64]
+    mantissas: NDArray[np.int64]
+
+
+def parts_of(values: NDArray[Any], mantissa_bits: int) -> Parts:
+    """Integers v of a minifloat, any shape, int64 or Python integers, taken apart."""
     magnitudes = np.abs(values)
-    if values.dtype != object and int(magnitudes.max(initial=0)).bit_length() + wide + 4 > _WORD:
-        magnitudes = np.array([int(value) for value in magnitudes.ravel()], dtype=object).reshape(values.shape)
     if magnitudes.dtype == object:
         lengths = np.frompyfunc(int.bit_length, 1, 1)(magnitudes).astype(np.int64)
     else:
@@ -98,8 +146,5 @@ def _taken_apart(values: NDArray[Any], mantissa_bits: int, wide: int) -> tuple[N
         magnitudes = magnitudes.astype(np.int64)
     exponents = np.maximum(lengths - 1 - mantissa_bits, 0)
     normal = lengths > mantissa_bits
-    mantissas = ((magnitudes >> exponents).astype(np.int64) - (1 << mantissa_bits)) << (wide - mantissa_bits)
-    signs = np.where(values < 0, -1, 1) * normal
-    ones = np.ones_like(magnitudes)
-    powers: NDArray[Any] = (ones << exponents) * signs
-    return powers, np.where(normal, mantissas, 0)
+    mantissas = (magnitudes >> exponents).astype(np.int64) - (1 << mantissa_bits)
+    return Parts(np.where(values < 0, -1, 1) * normal, exponents, np.where(normal, mantissas, 0))

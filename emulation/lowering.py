@@ -16,7 +16,7 @@ import numpy as np
 
 from emulation.compatibility import edge_can_have
 from emulation.datapaths import Arithmetic, Requantisation
-from emulation.engines import activation_engine, lower_engine
+from emulation.engines import activation_engine, lower_engine, product_unit
 from emulation.function_lowering import is_function, lower_function
 from emulation.hardware import HardwareLayer, HardwareNetwork, Requantiser, dyadic
 from emulation.network import (
@@ -76,9 +76,9 @@ def lower(network: Network, assignment: Assignment) -> HardwareNetwork:
             raise ValueError(
                 f"the edge of layer {edge!r} cannot be {quantiser.format}. Blocks need readers that are all ungrouped "
                 "convolutions or linear layers reading their channels directly, and a layer with accumulators (or the "
-                "samples) to write them, and the network's output has one scale; listed levels need a 0 for padding; "
-                "levels that are learned are for weights; codes that index the table of an activation have at most 10 "
-                "bits, and its results are integers or minifloats"
+                "samples, or a concatenation) to write them, and the network's output has one scale; listed levels "
+                "need a 0 for padding; levels that are learned are for weights; codes that index the table of an "
+                "activation have at most 10 bits, and its results are integers or minifloats"
             )
     layers = tuple(_lower_layer(network, layer, assignment) for layer in network.layers)
     return HardwareNetwork(network=network, layers=layers, edges=dict(assignment.edges))
@@ -97,8 +97,7 @@ def _lower_layer(network: Network, layer: Layer, assignment: Assignment) -> Hard
         return _lower_weights(layer, inputs[0], assignment.weights[layer.name], arithmetic, output, rule)
     if isinstance(operation, MatMul):
         engine = activation_engine(layer, inputs[0], inputs[1], assignment.engines.get(layer.name, Arithmetic()))
-        unit = operation.factor * inputs[0].unit[0] * inputs[1].unit[0] * 2.0**engine.unit_exponent
-        scales = [float(unit / output.unit[0])]
+        scales = [product_unit(layer, inputs, engine) / float(output.unit[0])]
         requantiser = _requantiser(layer, scales, output, rule)
         return HardwareLayer(layer=layer, engine=engine, requantiser=requantiser, output=output)
     if isinstance(operation, AveragePool):
@@ -182,6 +181,7 @@ def _requantiser(layer: Layer, scales: Sequence[float], output: ScaledQuantiser,
         mantissa_bits=grid.mantissa_bits,
         rounding=rule.rounding,
         levels=grid.levels,
+        least=grid.least,
         blocks=output.blocks,
         block_axis=output.block_axis,
         ceiling=_ceiling(layer, output, factors.shift),

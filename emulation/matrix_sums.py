@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from emulation.arrays import Array
+
+
+ORDERS: Final = {Order.ASCENDING: ORDER_ASCENDING, Order.PAIRWISE: ORDER_PAIRWISE}
 
 
 def accumulator_fields(accumulator: NarrowAccumulator, products_per_term: int = 1) -> AccumulatorFields:
@@ -108,8 +111,11 @@ def sums_of_products(pairs: list[tuple[Array, Array]], engine: Summation, initia
     if len(right_shape) == 2 and initial is None:
         rows = left.reshape(math.prod(left_shape[:-1]), left.shape[-1])
         return engine.sums(rows, right, None).reshape(shape)
-    start = None if initial is None else _broadcast(initial, shape)
-    lefts, rights = _broadcast(left, (*leading, *left.shape[-2:])), _broadcast(right, (*leading, *right.shape[-2:]))
+    start = None if initial is None else broadcast(initial, shape)
+    lefts, rights = (
+        broadcast(left, (*leading, *left.shape[-2:])),
+        broadcast(right, (*leading, *right.shape[-2:])),
+    )
     parts = [
         engine.sums(lefts[index], rights[index], None if start is None else start[index])
         for index in np.ndindex(*leading)
@@ -125,7 +131,12 @@ def sums_of_products(pairs: list[tuple[Array, Array]], engine: Summation, initia
     return np.stack(parts).reshape(shape)
 
 
-def _broadcast(values: Array, shape: tuple[int, ...]) -> Array:
+def broadcast(values: Array, shape: tuple[int, ...]) -> Array:
+    """Operands over the leading axes, or what accumulators start from in the shape of the sums.
+
+    Raises:
+        ValueError: with both shapes, if initial values do not broadcast; operands were checked.
+    """
     given = tuple(values.shape)
     fits = len(given) <= len(shape) and all(
         own in {1, size} for own, size in zip(reversed(given), reversed(shape), strict=False)

@@ -14,7 +14,7 @@ import numpy as np
 
 from emulation.codes import code_of, integer_of
 from emulation.formats import BlockScaled, FixedPoint, Format
-from emulation.grids import BlockGrid, Grid, block_grid_of, grid_of
+from emulation.grids import BlockGrid, Grid, block_grid_of, flushed, grid_of
 from emulation.rules import Overflow, Rounding
 from kernels.rounding import INTEGER_GRID
 
@@ -203,7 +203,8 @@ class ScaledQuantiser:
         grid = self.grid
         if grid.levels is not None:
             return cast_to_levels(values, self.unit, [np.array(grid.levels, dtype=np.float64)])
-        return cast_to_grid(values, self.unit, low=grid.low, high=grid.high, mantissa_bits=grid.mantissa_bits)
+        rounded = cast_to_grid(values, self.unit, low=grid.low, high=grid.high, mantissa_bits=grid.mantissa_bits)
+        return flushed(rounded, grid.least)
 
     def cast(self, values: NDArray[Any]) -> NDArray[np.float64]:
         """Values after quantisation: ``integers(values) * unit`` (per-channel units run along axis 0)."""

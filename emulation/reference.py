@@ -11,7 +11,7 @@ import itertools
 import math
 from fractions import Fraction
 from operator import mul
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from emulation.engine_reference import engine_sums
 from emulation.function_reference import function_sums, table_codes
@@ -45,6 +45,9 @@ if TYPE_CHECKING:
     from emulation.quantisers import ScaledQuantiser
 
 
+Number = TypeVar("Number", int, Fraction)
+
+
 def execute_reference(hardware: HardwareNetwork, sample: Sequence[float]) -> list[int]:
     """Run one sample, flat in row-major order, through a design.
 
@@ -75,10 +78,11 @@ def _cast_sample(quantiser: ScaledQuantiser, sample: Sequence[float], shape: tup
     if grid.levels is not None:
         quotients = (min(max(float(value) / unit, grid.low), grid.high) for value in sample)
         return [nearest_level(Fraction(quotient), grid.levels) for quotient in quotients]
-    return [
+    rounded = (
         cast_scalar(float(value), unit, low=grid.low, high=grid.high, mantissa_bits=grid.mantissa_bits)
         for value in sample
-    ]
+    )
+    return [integer if abs(integer) >= grid.least else 0 for integer in rounded]
 
 
 def _execute(hardware: HardwareNetwork, hardware_layer: HardwareLayer, sources: Sequence[Integers]) -> Integers:
@@ -89,6 +93,8 @@ def _execute(hardware: HardwareNetwork, hardware_layer: HardwareLayer, sources: 
         return table_codes(hardware_layer.function, plain(sources[0]), hardware.edges[edge])
     if hardware_layer.function is not None:
         sums = function_sums(hardware_layer, hardware_layer.function, plain(sources[0]))
+    elif isinstance(hardware_layer.layer.operation, Concat):
+        return _concat(network, hardware_layer, [plain(source) for source in sources])
     elif engine is not None and not engine.is_plain:
         sums = engine_sums(hardware, hardware_layer, engine, sources)
     elif requantiser is not None and requantiser.blocks is not None:
@@ -105,13 +111,18 @@ def _requantise_all(requantiser: Requantiser | None, sums: list[int], hardware_l
     channels = (_channel_of(layer, index) for index in range(len(sums)))
     if requantiser.blocks is None:
         return [_requantise(requantiser, value, channel) for value, channel in zip(sums, channels, strict=True)]
-    products = (_product(requantiser, value, channel) for value, channel in zip(sums, channels, strict=True))
-    if requantiser.low == 0:
-        products = (max(product, 0) for product in products)
-    if requantiser.ceiling is not None:
-        products = (min(product, requantiser.ceiling) for product in products)
-    numbers = [product / Fraction(2) ** requantiser.shift for product in products]
+    numbers = [_exact_number(requantiser, value, channel) for value, channel in zip(sums, channels, strict=True)]
     return block_integers(numbers, requantiser.blocks, shape=layer.shape, axis=requantiser.block_axis)
+
+
+def _exact_number(requantiser: Requantiser, accumulator: int, channel: int) -> Fraction:
+    """What blocks are cast from: ``A * b * 2**-shift`` within the bounds of ReLU."""
+    product = _product(requantiser, accumulator, channel)
+    if requantiser.low == 0:
+        product = max(product, 0)
+    if requantiser.ceiling is not None:
+        product = min(product, requantiser.ceiling)
+    return product / Fraction(2) ** requantiser.shift
 
 
 def _execute_layer(network: Network, hardware_layer: HardwareLayer, sources: Sequence[list[int]]) -> list[int]:
@@ -126,8 +137,6 @@ def _execute_layer(network: Network, hardware_layer: HardwareLayer, sources: Seq
         case MaxPool(window=window):
             taps = _pooling_taps(network, layer, window)
             return [max(sources[0][index] for index in tap if index is not None) for tap in taps]
-        case Concat():
-            return _concat(network, hardware_layer, sources)
     if requantiser is None:
         raise ValueError(f"layer {layer.name!r} ({layer.kind}) has no requantiser")
     sums = _accumulate(network, hardware_layer, sources)
@@ -156,7 +165,7 @@ def _requantise(requantiser: Requantiser, accumulator: int, channel: int) -> int
     if requantiser.levels is not None:
         number = _product(requantiser, accumulator, channel) / Fraction(2) ** requantiser.shift
         return min(max(nearest_level(number, requantiser.levels), requantiser.low), requantiser.high)
-    return requantise_scalar(
+    rounded = requantise_scalar(
         accumulator,
         _multiplier(requantiser, accumulator, channel),
         shift=requantiser.shift,
@@ -165,6 +174,7 @@ def _requantise(requantiser: Requantiser, accumulator: int, channel: int) -> int
         rounding=requantiser.rounding.value,
         mantissa_bits=requantiser.mantissa_bits,
     )
+    return rounded if abs(rounded) >= requantiser.least else 0
 
 
 def _accumulate(network: Network, hardware_layer: HardwareLayer, sources: Sequence[list[int]]) -> list[int]:
@@ -264,15 +274,20 @@ def _select(source: list[int], shape: tuple[int, ...], axis: int, index: int) ->
     return [value for start in blocks for value in source[start : start + inner]]
 
 
-def _concat(network: Network, hardware_layer: HardwareLayer, sources: Sequence[list[int]]) -> list[int]:
-    layer = hardware_layer.layer
+def _concat(network: Network, hardware_layer: HardwareLayer, sources: Sequence[list[int]]) -> Integers:
+    layer, rules = hardware_layer.layer, hardware_layer.part_requantisers
+    blocks = rules[0].blocks
+    if blocks is None:
+        parts = [[_requantise(rule, value, 0) for value in own] for rule, own in zip(rules, sources, strict=True)]
+        return _joined(network, layer, parts)
+    numbers = [[_exact_number(rule, value, 0) for value in own] for rule, own in zip(rules, sources, strict=True)]
+    return block_integers(_joined(network, layer, numbers), blocks, shape=layer.shape, axis=rules[0].block_axis)
+
+
+def _joined(network: Network, layer: Layer, parts: Sequence[list[Number]]) -> list[Number]:
     operation = layer.operation
     if not isinstance(operation, Concat):
         raise TypeError(f"layer {layer.name!r} is no concatenation")
-    parts = [
-        [_requantise(rule, value, 0) for value in source]
-        for rule, source in zip(hardware_layer.part_requantisers, sources, strict=True)
-    ]
     outer = math.prod(layer.shape[: operation.axis])
     sizes = [math.prod(network.by_name[name].shape[operation.axis :]) for name in layer.inputs]
     return [

@@ -6,6 +6,7 @@ bits go chunk by chunk through arrays, a panel of rows at a time.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from emulation.engines import Register
 
 Pairs = list[tuple["NDArray[Any]", "NDArray[Any]"]]
+ExactSums = Callable[[Pairs], "NDArray[Any]"]
 PANEL: Final = 1 << 22
 """Integers held at once by the chunks of a panel."""
 
@@ -49,17 +51,20 @@ def exact_sums(pairs: Pairs) -> NDArray[Any]:
     return total
 
 
-def register_sums(pairs: Pairs, register: Register, bias: NDArray[Any] | None) -> NDArray[Any]:
+def register_sums(
+    pairs: Pairs, register: Register, bias: NDArray[Any] | None, exact: ExactSums = exact_sums
+) -> NDArray[Any]:
     """The content of a register after all products, in its own steps.
 
     Args:
         pairs: matrices ``(..., rows, k)`` and ``(..., k, outputs)`` whose products, term by term, are to be summed.
         register: format, rounding, overflow, chunk and order.
         bias: what the register starts with, a shape that broadcasts to the result; 0 if None.
+        exact: the exact sum of the products of some pairs, where they are no plain products.
     """
     if register.overflow is Overflow.WRAP and register.product_shift <= 0:
         # Wrapping the exact sum is wrapping at every step: the order does not matter.
-        total = plus(shifted_left(exact_sums(pairs), -register.product_shift), bias)
+        total = plus(shifted_left(exact(pairs), -register.product_shift), bias)
         return wrapped(total, register.grid.low, register.grid.high)
     left, right = pairs[0]
     leading = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
@@ -67,36 +72,52 @@ def register_sums(pairs: Pairs, register: Register, bias: NDArray[Any] | None) -
     initial: NDArray[Any] = np.zeros(shape, dtype=np.int64)
     if bias is not None:
         initial = initial.astype(bias.dtype) + bias
-    compiled = len(pairs) == 1 and (register.order is Order.ASCENDING or register.chunk == 1)
+    plain = len(pairs) == 1 and exact is exact_sums
+    compiled = plain and (register.order is Order.ASCENDING or register.chunk == 1)
     compiled = compiled and object not in (left.dtype, right.dtype, initial.dtype)
     result = np.empty(shape, dtype=object)
     for place in np.ndindex(leading):
         matrices = [(a[place] if a.ndim > 2 else a, b[place] if b.ndim > 2 else b) for a, b in pairs]
-        sums = _compiled_sums if compiled else _panels
-        result[place] = sums(matrices, register, initial[place])
+        if compiled:
+            result[place] = _compiled_sums(matrices, register, initial[place])
+        else:
+            result[place] = _panels(matrices, register, initial[place], exact)
     return narrow(result)
 
 
 def _compiled_sums(pairs: Pairs, register: Register, initial: NDArray[np.int64]) -> NDArray[Any]:
-    (left, right), unit = pairs[0], register.format.unit_exponent
-    fields = AccumulatorFields(
-        grid=scalar_fields(register.format),
-        rounding=register.rounding.value,
-        overflow=register.overflow.value,
-        order=ORDER_PAIRWISE if register.order is Order.PAIRWISE else ORDER_CHUNKS_EXACT,
-        chunk=register.chunk,
-    )
-    is_float = register.grid.mantissa_bits != INTEGER_GRID
+    left, right = pairs[0]
+    is_pairwise = register.order is Order.PAIRWISE
+    order, chunk = (ORDER_PAIRWISE, 1) if is_pairwise else (ORDER_CHUNKS_EXACT, register.chunk)
     sums = dots.matmul(
         _as_int64(left),
         _as_int64(right),
-        unit=unit - register.product_shift,
-        accumulator=fields,
-        initial=np.ldexp(initial.astype(np.float64), unit) if is_float else initial,
+        unit=register.format.unit_exponent - register.product_shift,
+        accumulator=register_fields(register)._replace(order=order, chunk=chunk),
+        initial=as_content(initial, register),
     )
-    if not is_float:
-        return sums
-    steps = np.ldexp(sums, -unit)
+    return in_steps(sums, register)
+
+
+def register_fields(register: Register) -> AccumulatorFields:
+    """Format, rounding and overflow of a register as `kernels` take it; it adds products one by one."""
+    rules = register.rounding.value, register.overflow.value
+    return AccumulatorFields(scalar_fields(register.format), *rules)
+
+
+def as_content(steps: NDArray[Any], register: Register) -> NDArray[Any]:
+    """Steps of a register as `kernels` take what it starts from: values of a float, integers of fixed point."""
+    if register.grid.mantissa_bits == INTEGER_GRID:
+        return steps
+    values: NDArray[np.float64] = np.ldexp(steps.astype(np.float64), register.format.unit_exponent)
+    return values
+
+
+def in_steps(content: NDArray[Any], register: Register) -> NDArray[Any]:
+    """The inverse of `as_content`."""
+    if register.grid.mantissa_bits == INTEGER_GRID:
+        return content
+    steps = np.ldexp(content, -register.format.unit_exponent)
     if register.grid.largest < 1 << WORD:
         return _as_int64(steps)
     return np.array([int(step) for step in steps.ravel()], dtype=object).reshape(steps.shape)
@@ -106,25 +127,28 @@ def _as_int64(values: NDArray[Any]) -> NDArray[np.int64]:
     return values.astype(np.int64, copy=False)
 
 
-def _panels(pairs: Pairs, register: Register, initial: NDArray[Any]) -> NDArray[Any]:
+def _panels(pairs: Pairs, register: Register, initial: NDArray[Any], exact: ExactSums) -> NDArray[Any]:
     depth, outputs = pairs[0][1].shape
     rows = max(PANEL // max(-(-depth // register.chunk) * outputs, 1), 1)
     return np.concatenate(
         [
             _panel(
-                [(left[start : start + rows], right) for left, right in pairs], register, initial[start : start + rows]
+                [(left[start : start + rows], right) for left, right in pairs],
+                register,
+                initial[start : start + rows],
+                exact,
             )
             for start in range(0, len(initial), rows)
         ]
     )
 
 
-def _panel(pairs: Pairs, register: Register, initial: NDArray[Any]) -> NDArray[Any]:
+def _panel(pairs: Pairs, register: Register, initial: NDArray[Any], exact: ExactSums) -> NDArray[Any]:
     finer, coarser = max(register.product_shift, 0), max(-register.product_shift, 0)
     # Sums count in the finer of the two units until they are cast.
     initial = shifted_left(initial, finer)
     parts = [
-        shifted_left(exact_sums([(left[:, inside], right[inside]) for left, right in pairs]), coarser)
+        shifted_left(exact([(left[:, inside], right[inside]) for left, right in pairs]), coarser)
         for inside in (slice(start, start + register.chunk) for start in range(0, pairs[0][1].shape[0], register.chunk))
     ]
     if register.order is Order.ASCENDING:

@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from emulation.block_tensors import blocks_of
+from emulation.grids import flushed
 from emulation.level_casts import level_thresholds
+from emulation.wide_integers import shifted_left
 from kernels.requantise import requantise
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
+    from emulation.block_tensors import EdgeTensor
     from emulation.hardware import Requantiser
 
 _WORD: Final = 62
@@ -20,7 +25,7 @@ _WORD: Final = 62
 
 def requantise_tensor(
     requantiser: Requantiser, accumulators: NDArray[Any], *, channel_axis: int, unit: float = 1.0
-) -> Any:  # noqa: ANN401 - integers, or a BlockTensor
+) -> EdgeTensor:
     """Requantise a batch of accumulators.
 
     Args:
@@ -48,15 +53,50 @@ def requantise_tensor(
             mantissa_bits=requantiser.mantissa_bits,
             negative_multipliers=negative_multipliers,
         )
-        return np.moveaxis(result.reshape(rows.shape), -1, channel_axis)
+        return np.moveaxis(flushed(result, requantiser.least).reshape(rows.shape), -1, channel_axis)
     products = np.moveaxis(_products(rows, multipliers, negative_multipliers), -1, channel_axis)
     if requantiser.blocks is None:
         return _nearest_levels(products, requantiser)
+    products = _bounded(products, requantiser)
+    return blocks_of(products, requantiser.shift, requantiser.blocks, axis=requantiser.block_axis, unit=unit)
+
+
+def concatenate(
+    requantisers: Sequence[Requantiser], parts: Sequence[NDArray[Any]], *, axis: int, unit: float
+) -> EdgeTensor:
+    """Parts of a concatenation, each requantised by its own rule and joined (DESIGN section 6, rule 14).
+
+    A block may span two parts: blocks are cast once from the exact numbers of all parts (rule 12).
+
+    Args:
+        requantisers: one per part, with one multiplier each, all of one format.
+        parts: int64 or Python integers, shape ``(batch, ...)``.
+        axis: along which they are joined, the batch being axis 0.
+        unit: what the result counts in; kept with blocks.
+    """
+    blocks = requantisers[0].blocks
+    if blocks is None:
+        whole: list[Any] = [
+            requantise_tensor(rule, part, channel_axis=1) for rule, part in zip(requantisers, parts, strict=True)
+        ]
+        joined: NDArray[Any] = np.concatenate(whole, axis=axis)
+        return joined
+    shift = max(rule.shift for rule in requantisers)
+    numbers = []
+    for rule, part in zip(requantisers, parts, strict=True):
+        negative = None if rule.negative_multipliers is None else _per_channel(rule.negative_multipliers, 1)
+        products = _bounded(_products(part, _per_channel(rule.multipliers, 1), negative), rule)
+        numbers.append(shifted_left(products, shift - rule.shift))
+    return blocks_of(np.concatenate(numbers, axis=axis), shift, blocks, axis=requantisers[0].block_axis, unit=unit)
+
+
+def _bounded(products: NDArray[Any], requantiser: Requantiser) -> NDArray[Any]:
+    """``A * b`` within the bounds that ReLU sets before a cast to blocks."""
     if requantiser.low == 0:
         products = np.maximum(products, 0)
     if requantiser.ceiling is not None:
         products = np.minimum(products, _limit(requantiser.ceiling, products))
-    return blocks_of(products, requantiser.shift, requantiser.blocks, axis=requantiser.block_axis, unit=unit)
+    return products
 
 
 def _limit(bound: int, products: NDArray[Any]) -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from emulation.arrays import Array, checked
+from emulation.arrays import Array, Integers, checked
 from emulation.cast_rules import CastRules, checked_format, checked_rule
 from emulation.code_integers import in_memory
 from emulation.formats import (
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _INT32: Final = (-(1 << 31), (1 << 31) - 1)
 _SHIFTS: Final = (-31, 30)
+_LARGEST_SHIFT: Final = 1 << 16
+"""Far beyond any scale, and small enough for Python integers shifted by it."""
 _WORD: Final = 62
 _FUNCTION_OF: Final = {
     RequantisationRule.GEMMLOWP_DOUBLE_ROUNDING: "requantise_double_rounding",
@@ -51,12 +53,12 @@ def requantise(
     accumulators: Array,
     number_format: Format,
     *,
-    multipliers: Any,  # noqa: ANN401 - an integer or an array of them
-    shift: Any,  # noqa: ANN401 - an integer or an array of them
+    multipliers: Integers,
+    shift: Integers,
     rounding: Rounding = Rounding.HALF_EVEN,
     rule: RequantisationRule = RequantisationRule.DYADIC,
     zero_point: int = 0,
-    negative_multipliers: Any = None,  # noqa: ANN401 - as multipliers
+    negative_multipliers: Integers | None = None,
     twin: Twin | None = None,
 ) -> Array:
     """Multiply accumulators by real scales in integers, round, add the zero point, saturate: the codes of a format.
@@ -66,14 +68,15 @@ def requantise(
     The other rules are gemmlowp's and TFLite's (``fixedpoint.h``, ``common.cc``; `kernels.definitions.requantise`).
 
     Args:
-        accumulators: integers, any shape with channels along the last axis; Python integers in an object array where
-            int64 does not suffice.
+        accumulators: A, integers of any shape with channels along the last axis (one number is one channel); Python
+            integers in an object array where int64 does not suffice.
         number_format: fixed point, a minifloat with gradual underflow and a zero, K-hot or a listed codebook.
         multipliers: b, one integer at least 0 or one per channel. gemmlowp and TFLite: a Q31 number below ``2**31``.
-        shift: c, one integer or one per channel; negative ones multiply. gemmlowp and TFLite: to the *left*, -31 to 30.
-        rounding: for `DYADIC`; every tie rule and direction.
-        rule: how the product is rounded.
-        zero_point: added to the rounded integer before it saturates (fixed point only).
+        shift: c, one integer from ``-2**16`` to ``2**16`` or one per channel; negative ones multiply. gemmlowp and
+            TFLite: to the *left*, -31 to 30.
+        rounding: for `DYADIC`; every tie rule and direction. Levels take `HALF_EVEN` only, as the other rules do.
+        rule: how the product is rounded (`emulation.rules.RequantisationRule`).
+        zero_point: added to the rounded integer before it saturates; a number of the format (fixed point only).
         negative_multipliers: b for accumulators below 0 (PReLU), for `DYADIC`; multipliers if not said.
         twin: which implementation computes; chosen by the accumulators' kind and device if not said.
 
@@ -81,11 +84,11 @@ def requantise(
         Codes as `emulation.casting.encode` makes them, of the accumulators' shape and kind.
 
     Raises:
-        TypeError: if accumulators, multipliers, shifts or the zero point are no integers, or a rule is no member of
-            its enumeration.
+        TypeError: if accumulators, multipliers, shifts or the zero point are no integers, or the format, a rule or the
+            twin is no object of its type.
         ValueError: if multipliers or shifts are out of range or do not fit the channels, the accumulators exceed 32
-            bits under gemmlowp's rules, the zero point is no code of the format, or requantisation into the format is
-            not defined.
+            bits under gemmlowp's rules or products exceed the 62 bits of the twins TENSORS and GPU, the zero point is
+            no code of the format, or requantisation into the format is not defined.
 
     >>> from emulation import parse
     >>> requantise(np.array([13, -13, 900]), parse("int8"), multipliers=3, shift=2)
@@ -107,7 +110,7 @@ def requantise(
     scales = _Scales(
         positive,
         _per_channel(negative, channels, "negative_multipliers"),
-        _per_channel(shift, channels, "shift").astype(np.int64),
+        _shifts(shift, channels),
     )
     rows = array.reshape(-1, channels) if channels else array.reshape(0, 0)
     chosen = choose(given, "requantise", twin)
@@ -118,6 +121,7 @@ def requantise(
             and chosen in (Twin.TENSORS, Twin.GPU)
             and isinstance(number_format, FixedPoint | MiniFloat)
         ):
+            _check_int64(array, scales, chosen)
             return _on_device(given, scales, _Target(number_format, zero_point, rounding), chosen)
         target = _Target(number_format, zero_point, rounding)
         integers = _dyadic(rows, scales, target, chosen)
@@ -173,7 +177,7 @@ def _check_integers(values: NDArray[Any], what: str) -> None:
             raise TypeError(f"{what} must be integers, got {other!r} in an object array")
 
 
-def _per_channel(given: Any, channels: int, what: str) -> NDArray[Any]:  # noqa: ANN401 - an integer or an array
+def _per_channel(given: Integers, channels: int, what: str) -> NDArray[Any]:
     values = np.atleast_1d(in_memory(given))
     _check_integers(values, what)
     if values.ndim != 1 or values.size not in {1, channels}:
@@ -181,10 +185,31 @@ def _per_channel(given: Any, channels: int, what: str) -> NDArray[Any]:  # noqa:
     return np.broadcast_to(values, (channels,))
 
 
+def _shifts(given: Integers, channels: int) -> NDArray[np.int64]:
+    values = _per_channel(given, channels, "shift")
+    if values.size and max(int(values.max()), -int(values.min())) > _LARGEST_SHIFT:
+        raise ValueError(
+            f"shift must lie in [{-_LARGEST_SHIFT}, {_LARGEST_SHIFT}], got {int(values.min())} to {int(values.max())}"
+        )
+    return values.astype(np.int64)
+
+
 def _check_scales(scales: _Scales) -> None:
     for what, values in (("multipliers", scales.multipliers), ("negative_multipliers", scales.negative)):
         if values.size and int(values.min()) < 0:
             raise ValueError(f"{what} must be at least 0, got {int(values.min())}")
+
+
+def _check_int64(accumulators: NDArray[Any], scales: _Scales, twin: Twin) -> None:
+    for what, values in (
+        ("accumulators", accumulators),
+        ("multipliers", scales.multipliers),
+        ("negative_multipliers", scales.negative),
+    ):
+        if values.size and int(values.max()) >= 1 << 63:
+            raise ValueError(
+                f"twin {twin.name} computes in int64, got {what} up to {int(values.max())}: use COMPILED on the CPU"
+            )
 
 
 def _dyadic(rows: NDArray[Any], scales: _Scales, target: _Target, twin: Twin) -> NDArray[Any]:
@@ -308,5 +333,6 @@ def _codes(integers: NDArray[Any], number_format: Format, zero_point: int) -> ND
     return np.array(listed, dtype=_unsigned(number_format.width))[places.reshape(integers.shape)]
 
 
-def _unsigned(width: int) -> Any:  # noqa: ANN401 - a NumPy type
+def _unsigned(width: int) -> np.dtype[Any]:
+    """The narrowest dtype for codes of a width."""
     return np.dtype(f"uint{max(8, 1 << (width - 1).bit_length())}")

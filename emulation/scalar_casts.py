@@ -11,11 +11,13 @@ from emulation.arrays import (
     FLOAT_TYPES,
     Array,
     as_dtype,
+    checked,
     divided,
     dtype_name,
     integers_beyond_float64,
     narrowed,
     scaled,
+    scaled_to,
     where_nan,
     widened,
 )
@@ -85,6 +87,7 @@ def _encode_integers(values: Array, number_format: FixedPoint, rules: CastRules)
 
 def decode(codes: Array, number_format: ScalarFormat, dtype: str | None, rules: CastRules) -> Array:
     """The values of codes; see `emulation.casting.decode`."""
+    codes = checked(codes, "codes")
     fields = scalar_fields(number_format)
     name = dtype or ("float32" if holds(FLOAT_TYPES["float32"], fields) else "float64")
     in_float64 = holds(FLOAT_TYPES["float64"], fields)
@@ -100,7 +103,7 @@ def decode(codes: Array, number_format: ScalarFormat, dtype: str | None, rules: 
     else:
         values = run(operation_of(number_format), "decode", codes, fields, twin=rules.twin, dtype=working)
     if rules.has_unit:
-        values = values * rules.broadcast_unit(values)
+        return scaled_to(values, rules.broadcast_unit(values), name)
     return as_dtype(values, name)
 
 

@@ -14,12 +14,12 @@ import torch
 
 from emulation.block_tensors import cast_blocks
 from emulation.datapaths import Arithmetic
-from emulation.engines import lower_engine
-from emulation.execution import accumulate
+from emulation.engines import activation_engine, lower_engine, product_unit
+from emulation.execution import accumulate, exact_integers
 from emulation.float_execution import Tensors, apply_activation, rerun, run_float, run_layer
 from emulation.hardware import HardwareLayer
 from emulation.losses import Losses, yardstick
-from emulation.network import Convolution, Layer
+from emulation.network import Convolution, Layer, MatMul
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,9 +38,10 @@ class EdgeProbe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineProbe:
-    """Emulate one engine with weights: its input in ``activation``, its weights in ``weight`` (None: float weights).
+    """Emulate one engine: its input in ``activation``, its weights in ``weight`` (None: float weights).
 
-    ``arithmetic`` says how it multiplies and sums; with float weights it has no meaning.
+    Where it multiplies two activations, ``weight`` is the format of the right-hand one. ``arithmetic`` says how it
+    multiplies and sums; with float weights it has no meaning.
     """
 
     layer: str
@@ -76,7 +77,21 @@ class SensitivityBench:
         quantiser = self.calibrated.edge(probe.edge, probe.format)
         return torch.from_numpy(quantiser.cast(self.tensors[probe.edge].numpy()).astype(np.float32))
 
+    def _product_values(self, layer: Layer, second: Format, probe: EngineProbe) -> torch.Tensor:
+        edges = self.network.input_edges(layer)
+        sources = [self.calibrated.edge(*one) for one in zip(edges, (probe.activation, second), strict=True)]
+        engine = activation_engine(layer, sources[0], sources[1], probe.arithmetic)
+        hardware_layer = HardwareLayer(layer=layer, engine=engine, output=sources[0])
+        inputs = [
+            exact_integers(source.integers(self.tensors[name].numpy()))
+            for source, name in zip(sources, layer.inputs, strict=True)
+        ]
+        real = accumulate(hardware_layer, inputs).astype(np.float64) * product_unit(layer, sources, engine)
+        return apply_activation(layer.activation, torch.from_numpy(real.astype(np.float32)), channel_axis=-1)
+
     def _engine_values(self, layer: Layer, probe: EngineProbe) -> torch.Tensor:
+        if isinstance(layer.operation, MatMul) and probe.weight is not None:
+            return self._product_values(layer, probe.weight, probe)
         if layer.weight is None:
             raise ValueError(
                 f"layer {layer.name!r} ({layer.kind}) has no weights to emulate: "

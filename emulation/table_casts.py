@@ -6,11 +6,24 @@ import importlib
 import math
 from fractions import Fraction
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from emulation.arrays import FLOAT_TYPES, Array, as_dtype, divided, dtype_name, narrowed, scaled, where_nan, widened
+from emulation.arrays import (
+    FLOAT_TYPES,
+    Array,
+    as_dtype,
+    checked,
+    divided,
+    dtype_name,
+    is_nan,
+    narrowed,
+    scaled,
+    scaled_to,
+    where_nan,
+    widened,
+)
 from emulation.cast_rules import CastRules, refuse_nan
 from emulation.formats import BinaryCoded, Codebook, KHot, LearnedCodebook
 from emulation.rules import Rounding
@@ -19,6 +32,10 @@ from kernels.twins import Twin, choose, is_tensor, run
 if TYPE_CHECKING:
     from emulation.fitted_tables import FittedTable
     from emulation.formats import TableFormat
+
+
+_TwinTable: TypeAlias = Any
+"""A table as `kernels` make it: each twin has its own type."""
 
 
 class Levels(NamedTuple):
@@ -58,6 +75,7 @@ def encode(values: Array, number_format: TableFormat, rules: CastRules) -> Array
 
 def decode(codes: Array, number_format: TableFormat, dtype: str | None, rules: CastRules) -> Array:
     """The values of codes; see `emulation.casting.decode`."""
+    codes = checked(codes, "codes")
     _check(number_format, rules)
     if isinstance(number_format, LearnedCodebook | BinaryCoded):
         return _decode_learned(codes, number_format, dtype or "float32", rules)
@@ -67,7 +85,7 @@ def decode(codes: Array, number_format: TableFormat, dtype: str | None, rules: C
         _check_dtype(name, number_format, levels)
     values = _looked_up(codes, _values_by_code(number_format), number_format)
     if rules.has_unit:
-        values = values * rules.broadcast_unit(values)
+        return scaled_to(values, rules.broadcast_unit(values), name)
     return as_dtype(values, name)
 
 
@@ -158,13 +176,13 @@ def _run(function: str, values: Array, levels: Levels, number_format: TableForma
     return as_dtype(result, "uint16") if function == "encode" and number_format.width > 8 else result
 
 
-def _table(twin: Twin, levels: Levels, values: Array) -> Any:  # noqa: ANN401 - the twin's own type
+def _table(twin: Twin, levels: Levels, values: Array) -> _TwinTable:
     device = str(values.device) if is_tensor(values) else "cpu"
     return _made_table(twin, levels, dtype_name(values), device)
 
 
 @lru_cache(maxsize=256)
-def _made_table(twin: Twin, levels: Levels, dtype: str, device: str) -> Any:  # noqa: ANN401 - the twin's own type
+def _made_table(twin: Twin, levels: Levels, dtype: str, device: str) -> _TwinTable:
     # The GPU kernels take the tables of the tensors' twin.
     folder = Twin.TENSORS if twin is Twin.GPU else twin
     module = importlib.import_module(f"kernels.{folder.value}.tables")
@@ -218,7 +236,7 @@ def _decode_learned(codes: Array, number_format: TableFormat, dtype: str, rules:
         _looked_up(row, tuple(map(float, integers)), number_format) * unit
         for row, integers, unit in zip(_rows(codes, table), table.integers.tolist(), table.units.tolist(), strict=True)
     ]
-    return as_dtype(_joined(rows, table), dtype)
+    return scaled_to(_joined(rows, table), 1.0, dtype)
 
 
 def _looked_up(codes: Array, by_code: tuple[float, ...], number_format: TableFormat) -> Array:
@@ -237,7 +255,7 @@ def _looked_up(codes: Array, by_code: tuple[float, ...], number_format: TableFor
         values = torch.tensor(by_code, dtype=torch.float64, device=codes.device)[wide]
     else:
         values = np.array(by_code)[wide]
-    missing = values != values  # noqa: PLR0124 - NaN stands for codes without a level
+    missing = is_nan(values)  # NaN stands for codes without a level
     if bool(missing.any()):
         raise ValueError(f"code {int(wide[missing][0])} of {number_format} means no number")
     return values

@@ -138,7 +138,7 @@ def _sequence_of(reading: Reading, chain: Sequence[torch.fx.Node]) -> Layer:
     )
 
 
-def _selection(argument: Any) -> tuple[Any, int | None]:  # noqa: ANN401 - an argument of a graph node
+def _selection(argument: object) -> tuple[Any, int | None]:
     """The tensor and step that an argument selects on axis 1, or (None, None)."""
     if not isinstance(argument, torch.fx.Node) or operation_name(argument) != "select":
         return None, None

@@ -73,8 +73,10 @@ def compose(
     flip_flops: int = 0,
     dsps: int = 0,
     bram18s: int = 0,
+    urams: int = 0,
     interval_cycles: int = 0,
     fill_cycles: int = 0,
+    offchip_bits: int = 0,
     notes: tuple[str, ...] = (),
 ) -> Cost:
     """A cost from LUTs by family; families err independently, the units of one family alike.
@@ -84,8 +86,10 @@ def compose(
         flip_flops: of the whole.
         dsps: of the whole.
         bram18s: of the whole.
+        urams: of the whole.
         interval_cycles: cycles between two samples.
         fill_cycles: cycles from first input to first output.
+        offchip_bits: read from memory off the chip per sample.
         notes: what was extrapolated.
     """
     whole = spread = 0.0
@@ -97,8 +101,10 @@ def compose(
         flip_flops=flip_flops,
         dsps=dsps,
         bram18s=bram18s,
+        urams=urams,
         interval_cycles=interval_cycles,
         fill_cycles=fill_cycles,
+        offchip_bits=offchip_bits,
         error_band=math.sqrt(spread) / whole if whole > 0 else 0.0,
         out_of_range=notes,
         sources=tuple(luts),

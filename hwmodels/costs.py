@@ -23,6 +23,7 @@ class Cost:
         bram18s: block RAM in halves of 18 kbit.
         interval_cycles: cycles between two samples.
         fill_cycles: cycles from the first input of a sample to its first output.
+        offchip_bits: read from memory off the chip per sample. Sums share one memory: `hwmodels.bandwidth.bounded`.
         error_band: one standard deviation of `luts`, relative to `luts`.
         out_of_range: what was extrapolated or assumed, in words; empty if all units lie inside the measured range.
         sources: families of units (see `hwmodels.units`) the estimate is composed from.
@@ -35,6 +36,7 @@ class Cost:
     urams: int = 0
     interval_cycles: int = 0
     fill_cycles: int = 0
+    offchip_bits: int = 0
     error_band: float = 0.0
     out_of_range: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
@@ -60,6 +62,7 @@ class Cost:
             urams=self.urams + other.urams,
             interval_cycles=max(self.interval_cycles, other.interval_cycles),
             fill_cycles=self.fill_cycles + other.fill_cycles,
+            offchip_bits=self.offchip_bits + other.offchip_bits,
             error_band=spread / luts if luts else 0.0,
             out_of_range=merge(self.out_of_range, other.out_of_range),
             sources=merge(self.sources, other.sources),

@@ -6,7 +6,7 @@ Composition, with the origin of each part:
   trees and accumulators stay in LUTs, which is on the safe side of flows that cascade DSPs.
 * the requantiser's multiplication and rounding: measured units; what depends on the output format alone is
   `hwmodels.output_stage`, because the format of an edge is chosen for all its consumers at once.
-* memories: counted as packed (`hwmodels.memory`).
+* memories: counted as packed (`hwmodels.engine_memories`).
 * stream and control logic: a count of counter bits, registers and multiplexers, assumed, not measured. FINN-R's
   constant of 300 LUTs is not used: it was fitted to whole HLS layers and holds much that is counted here by name.
 * registers: one level behind the operands, the multipliers, each tree level, the accumulator and three in the
@@ -15,31 +15,34 @@ Composition, with the origin of each part:
 
 from __future__ import annotations
 
+import dataclasses
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from emulation.datapaths import Arithmetic
-from hwmodels.block_units import blocks_at_once, scale_words
+from hwmodels.bandwidth import READER_FLIP_FLOPS, READER_LUTS, bandwidth_interval
 from hwmodels.composition import FIXED_LANE, LOGIC, MEMORY, REQUANTISER, SHIFTER, compose, device_notes
+from hwmodels.dsp_mapping import Combining, lane_mapping
+from hwmodels.engine_memories import EngineMemories
 from hwmodels.engine_shapes import WeightSource, requantisers
-from hwmodels.folding import MemoryStyle, MultiplierStyle, check_folding
-from hwmodels.memory import Access, memory_budget, packed_memory
+from hwmodels.folding import LanesPerDsp, MultiplierStyle, check_folding
+from hwmodels.memory import memory_budget
 from hwmodels.operands import stored_bits
+from hwmodels.regions import noted_crossings
 from hwmodels.sums import check_datapath, sums_of
 from hwmodels.table_units import TableScope
 from hwmodels.units import multiplier_luts, requantiser_notes, requantiser_round_luts_per_bit, shifter_luts
-from hwmodels.windows import first_window_positions, held_positions, held_rows
+from hwmodels.windows import first_window_positions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from emulation.formats import Format
-    from emulation.network import Window
     from hwmodels.costs import Cost
     from hwmodels.devices import Device
+    from hwmodels.dsp_mapping import LaneMapping
     from hwmodels.engine_shapes import EngineShape
     from hwmodels.folding import Folding
-    from hwmodels.memory import MemoryCost
     from hwmodels.sums import SumCost
 
 EXACT: Final = Arithmetic()
@@ -84,6 +87,7 @@ def engine_cost(
     accumulator: int | None = None,
     arithmetic: Arithmetic = EXACT,
     table_scope: TableScope = TableScope.CHANNEL,
+    clock_mhz: float | None = None,
 ) -> Cost:
     """The cost of one folding; see `engine_costs`."""
     costs = engine_costs(
@@ -97,6 +101,7 @@ def engine_cost(
         accumulator=accumulator,
         arithmetic=arithmetic,
         table_scope=table_scope,
+        clock_mhz=clock_mhz,
     )
     return costs[0]
 
@@ -113,6 +118,7 @@ def engine_costs(
     accumulator: int | None = None,
     arithmetic: Arithmetic = EXACT,
     table_scope: TableScope = TableScope.CHANNEL,
+    clock_mhz: float | None = None,
 ) -> list[Cost]:
     """Costs of an engine under each folding, up to the rounded but not yet saturated output.
 
@@ -128,10 +134,12 @@ def engine_costs(
             large as the largest sum. A narrow accumulator has its own width, a block engine's 32 bits unless given.
         arithmetic: product and accumulator.
         table_scope: whether a learned codebook's table is one per layer or one per output channel.
+        clock_mhz: against which weights off the chip arrive; None takes the device's typical clock.
 
     Raises:
         ValueError: if a folding does not divide the shape or the datapath's chunks or blocks, a format has no cost
-            model or a width is below 1.
+            model or a width is below 1; if the device is no FPGA, or lacks the memory or the bandwidth a folding asks
+            for (`hwmodels.devices.DeviceError`).
     """
     if multiplier_bits < 1 or (accumulator is not None and accumulator < 1):
         raise ValueError(f"widths are at least 1 bit, got multiplier {multiplier_bits}, accumulator {accumulator}")
@@ -145,6 +153,7 @@ def engine_costs(
         accumulator=accumulator,
         arithmetic=arithmetic,
         table_scope=table_scope,
+        clock_mhz=clock_mhz,
     )
     return [engine.cost(folding) for folding in foldings]
 
@@ -164,10 +173,12 @@ class _Engine:
         accumulator: int | None,
         arithmetic: Arithmetic,
         table_scope: TableScope,
+        clock_mhz: float | None,
     ) -> None:
         self.shape, self.device, self.scale, self.multiplier_bits = shape, device, scale, multiplier_bits
+        self.clock_mhz = clock_mhz
         self.datapath = (weight_format, activation_format, arithmetic)
-        self.budget = memory_budget(device)
+        budget = memory_budget(device)
         self.sums = sums_of(
             shape,
             weight_format=weight_format,
@@ -179,32 +190,63 @@ class _Engine:
         self.lane, self.register = self.sums.lane, self.sums.register
         self.activation_format = activation_format
         self.weight_bits, self.activation_bits = weight_format.width, activation_format.width
-        self.packing = 0
-        if self.lane.operand_bits is not None:
-            self.packing = device.dsp.multiplications_per_dsp(*self.lane.operand_bits)
-        if shape.is_depthwise:
-            # Packed multiplications share an operand; the lanes of a depthwise convolution share none.
-            self.packing = min(self.packing, 1)
+        self.memories = EngineMemories(
+            shape=shape,
+            sums=self.sums,
+            activation_format=activation_format,
+            weight_bits=self.weight_bits,
+            multiplier_bits=multiplier_bits,
+            multipliers_per_output=scale.per_channel,
+            budget=budget,
+        )
+        self.largest_region = device.largest_region()
+        self.mappings = {style: self._mapping(style) for style in LanesPerDsp}
         self.read_bits = self.register.read_bits
-        self.sum_costs: dict[int, SumCost] = {}
+        self.sum_costs: dict[tuple[int, int], SumCost] = {}
         requantise = scale is not RequantiseScale.NONE
         self.round_luts = requantiser_round_luts_per_bit() * self.read_bits if requantise else 0.0
         self.multiply_luts = multiplier_luts(self.read_bits, multiplier_bits) if requantise else 0.0
         # An unsigned multiplier takes one more bit in the signed multiplier of a DSP.
         self.multiply_dsps = device.dsp.tiles(self.read_bits, multiplier_bits + 1) if requantise else 0
-        self.notes = self._notes(MultiplierStyle.LUT)
-        self.dsp_notes = self._notes(MultiplierStyle.DSP)
+        self.notes = self._lut_notes()
+        self.dsp_notes = {style: self._dsp_notes(mapping) for style, mapping in self.mappings.items()}
 
-    def _notes(self, style: MultiplierStyle) -> tuple[str, ...]:
-        notes = device_notes(self.device)
-        if style is MultiplierStyle.DSP and not self.packing and self.lane.operand_bits is not None:
-            first, second = self.lane.operand_bits
-            notes += (f"multiplier {first}x{second} fits no {self.device.dsp.kind}: priced in LUTs",)
-        in_dsp = style is MultiplierStyle.DSP and self.packing > 0
-        notes += self.lane.notes_beside_dsp if in_dsp else self.lane.notes
-        if style is MultiplierStyle.LUT and self.scale is not RequantiseScale.NONE:
+    def _mapping(self, style: LanesPerDsp) -> LaneMapping | None:
+        if self.lane.operand_bits is None:
+            return None
+        # The lanes of a depthwise convolution share no operand. Products are only added up unless something stands
+        # between them and the tree: an aligner, the scale of a block.
+        combining = set() if self.shape.is_depthwise else {Combining.OPERAND}
+        if not self.lane.luts_beside_dsp and self.sums.stage is None:
+            combining.add(Combining.SUM)
+        return lane_mapping(self.device.dsp, self.lane.operand_bits, combining=combining, lanes_per_dsp=style)
+
+    def _lut_notes(self) -> tuple[str, ...]:
+        notes = device_notes(self.device) + self.lane.notes
+        if self.scale is not RequantiseScale.NONE:
             notes += requantiser_notes(self.read_bits, self.multiplier_bits)
-        return notes + self.register.notes + (self.sums.stage.notes if self.sums.stage else ())
+        return notes + self._sum_notes()
+
+    def _dsp_notes(self, mapping: LaneMapping | None) -> tuple[str, ...]:
+        notes = device_notes(self.device)
+        if mapping is None and self.lane.operand_bits is not None:
+            notes += (self.device.dsp.refusal(*self.lane.operand_bits),)
+        return notes + (self.lane.notes_beside_dsp if mapping else self.lane.notes) + self._sum_notes()
+
+    def _sum_notes(self) -> tuple[str, ...]:
+        return self.register.notes + (self.sums.stage.notes if self.sums.stage else ())
+
+    def _sums(self, simd: int, mapping: LaneMapping | None) -> SumCost:
+        """Trees and accumulators; where DSPs sum products up, of what leaves them."""
+        inputs = mapping.inputs if mapping else 1
+        found = self.sum_costs.get((simd, inputs))
+        if found is None:
+            sums = self.sums
+            if inputs > 1:
+                wider = self.lane.product_bits + (inputs - 1).bit_length()
+                sums = dataclasses.replace(sums, lane=dataclasses.replace(self.lane, product_bits=wider))
+            found = self.sum_costs[simd, inputs] = sums.cost(-(-simd // inputs))
+        return found
 
     def cost(self, folding: Folding) -> Cost:
         """Resources and cycles of one folding."""
@@ -212,40 +254,50 @@ class _Engine:
         check_folding(folding, shape.outputs, shape.depth, groups=shape.groups)
         check_datapath(folding, shape, *self.datapath)
         in_dsps = folding.multipliers is MultiplierStyle.DSP
+        mapping = self.mappings[folding.lanes_per_dsp] if in_dsps else None
         count = requantisers(folding, shape)
-        sums = self.sum_costs.get(simd)
-        if sums is None:
-            sums = self.sum_costs[simd] = self.sums.cost(simd)
+        sums = self._sums(simd, mapping)
         luts = {family: pe * one for family, one in sums.luts.items()}
         logic_luts = self._logic_luts(folding, count)
         dsps = 0
-        if in_dsps and self.packing:
-            dsps = -(-pe // self.packing) * simd
+        if mapping is not None:
+            dsps = mapping.dsps(pe, simd)
             lane_luts = pe * simd * self.lane.luts_beside_dsp
-            # Products beside each other borrow from each other's sign: one LUT each to correct, assumed.
-            logic_luts += pe * simd if self.packing > 1 else 0
+            logic_luts += pe * simd * mapping.corrections
         else:
             lane_luts = pe * simd * self.lane.luts
         luts[self.lane.family] = luts.get(self.lane.family, 0.0) + lane_luts
-        memory_luts, bram18s = self._memories(folding, count)
-        luts[MEMORY] = luts.get(MEMORY, 0.0) + memory_luts + self._decoder_luts(folding)
+        held = self.memories.cost(folding, count)
+        luts[MEMORY] = luts.get(MEMORY, 0.0) + held.luts + self._decoder_luts(folding)
         luts[LOGIC] = luts.get(LOGIC, 0.0) + logic_luts
         requantiser_luts, requantiser_dsps = self._requantisers(folding, count)
         for family, one in requantiser_luts.items():
             luts[family] = luts.get(family, 0.0) + one
         interval, fill = self._cycles(folding)
+        notes = self.dsp_notes[folding.lanes_per_dsp] if in_dsps else self.notes
+        flip_flops = self._flip_flops(folding, count)
+        if held.offchip_bits:
+            interval = max(interval, bandwidth_interval(held.offchip_bits, self.device, self.clock_mhz))
+            luts[LOGIC] += READER_LUTS
+            flip_flops += READER_FLIP_FLOPS
+            notes += ("weights off the chip: bounded by the peak bandwidth; reader and double buffer assumed",)
+        if held.urams:
+            notes += ("UltraRAM: what it is loaded with at the start comes from elsewhere; loader assumed",)
         stages = 2 + (DSP_STAGES if dsps else LUT_MULTIPLIER_STAGES) + sums.levels
         stages += REQUANTISER_STAGES if self.scale is not RequantiseScale.NONE else 0
         product_registers = 0 if dsps or self.lane.planes else pe * simd * self.lane.product_bits
-        return compose(
+        cost = compose(
             luts,
-            flip_flops=product_registers + pe * sums.registers + self._flip_flops(folding, count),
+            flip_flops=product_registers + pe * sums.registers + flip_flops,
             dsps=dsps + requantiser_dsps,
-            bram18s=bram18s,
+            bram18s=held.bram18s,
+            urams=held.urams,
             interval_cycles=interval,
             fill_cycles=fill + stages,
-            notes=self.dsp_notes if in_dsps else self.notes,
+            offchip_bits=held.offchip_bits,
+            notes=notes,
         )
+        return noted_crossings(cost, self.largest_region, self.device.name) if self.largest_region else cost
 
     def _requantisers(self, folding: Folding, count: int) -> tuple[dict[str, float], int]:
         """LUTs by family and DSPs of the joining of binary planes, the multiplications, shifts and roundings."""
@@ -305,61 +357,6 @@ class _Engine:
         serial = folding.pe * self.sums.held_bits / 2 if count < folding.pe else 0.0
         by_sign = count * self.multiplier_bits / 2 if self.scale is RequantiseScale.CHANNEL_AND_SIGN else 0.0
         return HANDSHAKE_LUTS + self._counter_bits(folding) + adapter + serial + by_sign
-
-    def _memories(self, folding: Folding, count: int) -> tuple[int, int]:
-        shape, pe, simd = self.shape, folding.pe, folding.simd
-        passes, steps = shape.outputs // pe, shape.depth // simd
-        memories = []
-        if shape.weights is WeightSource.STORED:
-            memories.append(
-                self._memory(passes * steps, pe * simd * self.weight_bits, Access.READ_ONLY, folding.weight_memory)
-            )
-        else:
-            memories.append(
-                self._memory(2 * passes * steps, pe * simd * self.weight_bits, Access.READ_WRITE, folding.weight_memory)
-            )
-        memories += self._constants(folding, count)
-        if shape.has_bias:
-            memories.append(self._memory(passes, pe * self.register.bits, Access.READ_ONLY))
-        if self.scale.per_channel:
-            table_bits = self.scale.per_channel * count * self.multiplier_bits
-            memories.append(self._memory(-(-shape.outputs // count), table_bits, Access.READ_ONLY))
-        if passes > 1 and not shape.is_depthwise:
-            # The inputs of one position, read again for every pass over the outputs.
-            memories.append(self._memory(steps, stored_bits(self.activation_format, simd), Access.READ_WRITE))
-        if shape.window is not None and shape.window.taps > 1:
-            memories.extend(self._window_memories(folding, shape.window))
-        return sum(memory.luts for memory in memories), sum(memory.bram18s for memory in memories)
-
-    def _constants(self, folding: Folding, count: int) -> list[MemoryCost]:
-        """Scales of blocks of weights, and alphas of binary planes."""
-        shape, found = self.shape, []
-        stage, planes = self.sums.stage, self.lane.planes
-        if stage is not None and stage.scale_widths[0]:
-            at_once = max(blocks_at_once(folding.simd, self.sums.channels, stage.block), 1)
-            words = shape.outputs // folding.pe * -(-scale_words(shape, stage.block) // at_once)
-            bits = folding.pe * at_once * stage.scale_widths[0]
-            found.append(self._memory(words, bits, Access.READ_ONLY, folding.weight_memory))
-        if planes is not None:
-            bits = count * planes.planes * planes.alpha_bits
-            found.append(self._memory(-(-shape.outputs // count), bits, Access.READ_ONLY))
-        return found
-
-    def _window_memories(self, folding: Folding, window: Window) -> list[MemoryCost]:
-        shape = self.shape
-        lanes = shape.input_lanes(folding)
-        words_per_position, bits = shape.in_channels // lanes, stored_bits(self.activation_format, lanes)
-        if not shape.parallel_window(folding):
-            words = held_positions(window, shape.space) * words_per_position
-            return [self._memory(words, bits, Access.READ_WRITE)]
-        rows, row_positions = held_rows(window, shape.space)
-        return [
-            self._memory(row_positions * words_per_position, rows * bits, Access.SHIFT),
-            self._memory(words_per_position, window.taps * bits, Access.SHIFT),
-        ]
-
-    def _memory(self, words: int, bits: int, access: Access, style: MemoryStyle = MemoryStyle.AUTO) -> MemoryCost:
-        return packed_memory(words, bits, style, access, self.budget)
 
     def _cycles(self, folding: Folding) -> tuple[int, int]:
         shape = self.shape

@@ -13,13 +13,24 @@ class MultiplierStyle(Enum):
     DSP = "dsp"
 
 
+class LanesPerDsp(Enum):
+    """Whether lanes in DSPs share one where their widths allow it."""
+
+    PACKED = "packed"
+    ONE = "one"
+
+
 class MemoryStyle(Enum):
     """What holds the weights."""
 
     AUTO = "auto"
-    """Whichever of the two below takes the smaller share of what the device may use."""
+    """Whichever memory on the chip takes the smallest share of what the device may use."""
     LUTRAM = "lutram"
     BRAM = "bram"
+    URAM = "uram"
+    """UltraRAM, on devices that have it."""
+    OFFCHIP = "offchip"
+    """Off the chip: read again for every use, which bounds the interval (see `hwmodels.bandwidth`)."""
 
 
 class FoldingError(ValueError):
@@ -28,12 +39,16 @@ class FoldingError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Folding:
-    """Parallelism of an engine: ``pe`` outputs and ``simd`` inputs of each at once."""
+    """Parallelism of an engine: ``pe`` outputs and ``simd`` inputs of each at once.
+
+    ``lanes_per_dsp`` matters for multipliers in DSPs only.
+    """
 
     pe: int = 1
     simd: int = 1
     multipliers: MultiplierStyle = MultiplierStyle.LUT
     weight_memory: MemoryStyle = MemoryStyle.AUTO
+    lanes_per_dsp: LanesPerDsp = LanesPerDsp.PACKED
 
     def __post_init__(self) -> None:
         for name, value in (("pe", self.pe), ("simd", self.simd)):

@@ -51,6 +51,7 @@ def table_cost(index: Format, entry: Format, *, elements: int, lanes: int, devic
         {MEMORY: lanes * memory.luts, LOGIC: _STREAM_LUTS + cycles.bit_length()},
         flip_flops=lanes * (index.width + entry.width) + cycles.bit_length(),
         bram18s=lanes * memory.bram18s,
+        urams=lanes * memory.urams,
         interval_cycles=cycles,
         fill_cycles=2,
         notes=device_notes(device),
@@ -249,6 +250,7 @@ def _row_cost(
         flip_flops=lanes * (sum(first + second for first, second in products) + adders) + 3 * sequential_bits,
         dsps=lanes * dsps,
         bram18s=kept.bram18s + stored.bram18s,
+        urams=kept.urams + stored.urams,
         # Dividers work on one row while the next one is read.
         interval_cycles=elements // length * max(passes, sequential_bits),
         fill_cycles=passes + sequential_bits + 6,

@@ -157,6 +157,7 @@ def transpose_cost(operand: Format, *, elements: int, lanes: int, device: Device
         {MEMORY: buffer.luts, LOGIC: 2 * _stream_luts(cycles)},
         flip_flops=lanes * operand.width + 2 * cycles.bit_length(),
         bram18s=buffer.bram18s,
+        urams=buffer.urams,
         interval_cycles=cycles,
         fill_cycles=cycles + 2,
         notes=device_notes(device),
@@ -180,6 +181,7 @@ def fifo_cost(bits: int, depth: int, *, device: Device) -> Cost:
         {MEMORY: memory.luts, LOGIC: 3 * pointer},
         flip_flops=2 * pointer + bits,
         bram18s=memory.bram18s,
+        urams=memory.urams,
         fill_cycles=1,
         notes=device_notes(device),
     )

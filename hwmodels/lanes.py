@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from emulation.datapaths import Arithmetic, ExactAccumulator, Product
 from emulation.formats import BinaryCoded, FixedPoint, KHot, MiniFloat
 from hwmodels.composition import FIXED_LANE, LMUL_LANE, MINIFLOAT_LANE, SHIFT_LANE
-from hwmodels.lmul_units import lmul_luts, lmul_notes, lmul_shape
+from hwmodels.lmul_units import lmul_luts, lmul_notes, lmul_shape, lmul_widths
 from hwmodels.minifloat_units import Significand, align_luts, is_measured, product_luts, product_overhead_luts
 from hwmodels.operands import PRICED, block_of, element_of, significand_of, value_bits
 from hwmodels.shift_units import shift_notes, terms_luts
@@ -234,10 +234,7 @@ def _lmul_lane(weight_format: Format, activation_format: Format, product: Produc
             "exponents of two minifloats; use minifloats, or the exact product"
         )
     bits, places = lmul_shape(weight_format, activation_format, product)
-    luts = lmul_luts(
-        max(weight_format.exponent_bits, activation_format.exponent_bits),
-        max(weight_format.mantissa_bits, activation_format.mantissa_bits),
-    )
+    luts = lmul_luts(*lmul_widths(weight_format, activation_format, product))
     notes = lmul_notes(weight_format, activation_format)
     whole = luts + align_luts(bits, places)
     return Lane(

@@ -1,9 +1,10 @@
 """L-Mul in LUTs: a product of minifloats that is one addition of exponents and mantissas, aligned into a wide integer.
 
-The measured unit with flush and saturation is the price of both meanings: hardware mode lets a zero or subnormal
-operand give 0, which the raw adder does not, and never saturates a product, which costs less than the measured unit.
-The formula keeps the mantissa sum apart from the exponent sum, which takes the same adder bits in two pieces and one
-more significand bit; the field addition carries from the mantissa into the exponent instead.
+The measured unit with flush and saturation is the product clamped to the format, and the price of the two meanings that
+are not: hardware mode lets a zero or subnormal operand give 0, which the raw adder does not, and never saturates their
+products, which costs less than the measured unit. Clamped products span fewer exponents, which saves in the aligner and
+behind it. The formula keeps the mantissa sum apart from the exponent sum, which takes the same adder bits in two pieces
+and one more significand bit; the field addition carries from the mantissa into the exponent instead.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from emulation.datapaths import Product
+from emulation.lmul import lmul_product
+from emulation.lmul_ranges import clamped_range, operand_limits
 from hwmodels.minifloat_units import minifloat_lane_error
 from hwmodels.rows import family_rows, relative_least_squares, relative_spread
 
@@ -36,17 +39,37 @@ def lmul_luts(exponent_bits: int, mantissa_bits: int) -> float:
     return _estimate(_fit(family_rows(MEASURED_FAMILY)), exponent_bits, mantissa_bits)
 
 
+def lmul_widths(weight: MiniFloat, activation: MiniFloat, product: Product) -> tuple[int, int]:
+    """Exponent and mantissa bits of the unit: the wider ones, and for clamped products as many as their range takes.
+
+    Exponent field 0 is zero, so a range of n exponents has n + 1 fields.
+    """
+    exponent_bits = max(weight.exponent_bits, activation.exponent_bits)
+    if product is Product.LMUL_FIELD_CLAMPED:
+        limits = clamped_range(weight, activation)
+        exponent_bits = max(exponent_bits, (limits.exponent_high - limits.exponent_low + 1).bit_length())
+    return exponent_bits, max(weight.mantissa_bits, activation.mantissa_bits)
+
+
 def lmul_shape(weight: MiniFloat, activation: MiniFloat, product: Product) -> tuple[int, int]:
     """Significand bits of a product before its aligner, and the most places the aligner moves it.
 
-    Subnormal operands give 0, so exponent fields count from 1. The formula's significand is below 4 (two integer bits);
-    the field addition's is below 2, and its carry adds one place.
+    Subnormal operands give 0, so exponent fields count from 1. The formula's significand is below 4 (two integer bits).
+    The field addition's is below 2, and its carry adds a place, or two from four mantissa bits on; clamped products end
+    at the range's largest number.
     """
     mantissa_bits = max(weight.mantissa_bits, activation.mantissa_bits)
-    places = sum(max(one.largest_magnitude_code >> one.mantissa_bits, 1) - 1 for one in (weight, activation))
     if product is Product.LMUL_FORMULA:
+        places = sum(max(one.largest_magnitude_code >> one.mantissa_bits, 1) - 1 for one in (weight, activation))
         return mantissa_bits + 2, places
-    return mantissa_bits + 1, places + 1
+    return mantissa_bits + 1, max(largest_product(weight, activation, product).bit_length() - (mantissa_bits + 1), 0)
+
+
+def largest_product(weight: MiniFloat, activation: MiniFloat, product: Product) -> int:
+    """The greatest product of two minifloats, an integer in L-Mul's own unit."""
+    limits = operand_limits(weight, activation) if product is Product.LMUL_FIELD_CLAMPED else None
+    mantissa_bits = weight.mantissa_bits, activation.mantissa_bits
+    return lmul_product(weight.largest_integer, activation.largest_integer, mantissa_bits, product, limits)
 
 
 def lmul_notes(weight: MiniFloat, activation: MiniFloat) -> tuple[str, ...]:

@@ -98,6 +98,7 @@ def pool_cost(
         luts,
         flip_flops=registers,
         bram18s=memory.bram18s,
+        urams=memory.urams,
         interval_cycles=interval,
         fill_cycles=first_window_positions(window, space) * groups + (3 if pool is Pool.MAXIMUM else 5),
         notes=notes,

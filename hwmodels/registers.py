@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from emulation.datapaths import Arithmetic, ExactAccumulator, NarrowAccumulator, Order
+from emulation.datapaths import Arithmetic, NarrowAccumulator, Order
 from emulation.formats import FixedPoint
+from emulation.lmul_ranges import product_unit_exponent
 from emulation.rules import Overflow
 from hwmodels.composition import LOGIC, REQUANTISER, SHIFTER
 from hwmodels.minifloat_units import Significand
@@ -58,27 +59,20 @@ def saturated_register(bits: int) -> Register:
     return Register(bits=bits, adder_luts=float(bits), read_bits=bits, other_luts=saturate)
 
 
-def product_unit_exponent(weight_format: Format, activation_format: Format) -> int:
-    """Exponent of the unit that products of two formats' integers count in, scales left out."""
-    return weight_format.unit_exponent + activation_format.unit_exponent
-
-
 def names_its_chunk(arithmetic: Arithmetic, weight_format: Format, activation_format: Format) -> bool:
     """Whether sums depend on how many products are added at once, so that only foldings with ``simd = chunk`` agree.
 
     Exact sums and registers that wrap without rounding do not: a wrapped sum is the exact sum wrapped once.
     """
     accumulator = arithmetic.accumulator
-    if isinstance(accumulator, ExactAccumulator):
+    if not isinstance(accumulator, NarrowAccumulator):
         return False
     wraps = isinstance(accumulator.format, FixedPoint) and accumulator.overflow is Overflow.WRAP
-    fine = accumulator.format.unit_exponent <= product_unit_exponent(weight_format, activation_format)
-    return not (wraps and fine)
+    products = product_unit_exponent(weight_format, activation_format, arithmetic.product)
+    return not (wraps and accumulator.format.unit_exponent <= products)
 
 
-def narrow_register(
-    accumulator: NarrowAccumulator, *, weight_format: Format, activation_format: Format, sum_bits: int, chunks: int
-) -> Register:
+def narrow_register(accumulator: NarrowAccumulator, *, product_exponent: int, sum_bits: int, chunks: int) -> Register:
     """The register of a narrow accumulator.
 
     Fixed point that wraps is an adder as wide as the register. Saturation adds the multiplexers of the bounds (measured
@@ -86,18 +80,16 @@ def narrow_register(
 
     Args:
         accumulator: its format, rounding, overflow and order.
-        weight_format: of the weights.
-        activation_format: of the activations.
+        product_exponent: of the unit that products count in (`emulation.lmul_ranges.product_unit_exponent`).
         sum_bits: of the exact sum of a chunk.
         chunks: added for one output.
     """
-    product_unit = product_unit_exponent(weight_format, activation_format)
     levels = chunks.bit_length() if accumulator.order is Order.PAIRWISE else 0
     partial = levels * accumulator.format.width
     if not isinstance(accumulator.format, FixedPoint):
         return _float_register(accumulator.format, sum_bits, partial)
     bits = accumulator.format.width
-    dropped = max(0, accumulator.format.unit_exponent - product_unit)
+    dropped = max(0, accumulator.format.unit_exponent - product_exponent)
     kept = bits + dropped
     other: dict[str, float] = {}
     if dropped:

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from emulation.datapaths import Arithmetic, NarrowAccumulator
-from hwmodels.accumulators import accumulator_bits, product_range
-from hwmodels.block_units import BlockStage, block_stage, blocks_at_once, fits_blocks
-from hwmodels.composition import FIXED_LANE
+from emulation.datapaths import AlignedAccumulator, Arithmetic, NarrowAccumulator, Product
+from emulation.formats import FixedPoint, MiniFloat
+from emulation.lmul_ranges import product_unit_exponent
+from emulation.rules import Rounding
+from hwmodels.accumulators import accumulator_bits, product_range, range_bits
+from hwmodels.block_units import BlockStage, block_stage, blocks_at_once, fits_blocks, scale_words
+from hwmodels.composition import FIXED_LANE, MINIFLOAT_LANE
 from hwmodels.folding import FoldingError
 from hwmodels.lanes import lane
+from hwmodels.lmul_units import largest_product
 from hwmodels.operands import block_of
-from hwmodels.registers import Register, exact_register, names_its_chunk, narrow_register, saturated_register
+from hwmodels.registers import (
+    FLOAT_GUARD_BITS,
+    Register,
+    exact_register,
+    names_its_chunk,
+    narrow_register,
+    saturated_register,
+)
 from hwmodels.units import adder_tree, multiplier_luts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from emulation.datapaths import Accumulator
     from emulation.formats import Format
     from hwmodels.engine_shapes import EngineShape
     from hwmodels.folding import Folding
@@ -25,7 +38,7 @@ if TYPE_CHECKING:
     from hwmodels.table_units import TableScope
 
 BLOCK_REGISTER_BITS: Final = 32
-"""Width of a block engine's accumulator unless it is given (hardware mode's own default)."""
+"""Width of a block engine's exact accumulator unless it is given (hardware mode's own default)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +102,8 @@ class Sums:
         join, join_registers, join_levels = adder_tree(dots, self.register.bits)
         found = {self.lane.family: float(dots * luts)}
         scaled = stage.luts(dot_bits, self.register.bits)
+        if self.register.read_shift_bits and dots == 1:  # a floating-point register aligns what it adds by itself
+            scaled = {MINIFLOAT_LANE: scaled[MINIFLOAT_LANE]}
         _add(found, {family: dots * count for family, count in scaled.items()})
         _add(found, {FIXED_LANE: join + self.register.adder_luts})
         _add(found, self.register.other_luts)
@@ -128,7 +143,7 @@ def sums_of(
         arithmetic: product and accumulator.
         table_scope: what a learned codebook's table holds for.
         accumulator: bits of an exact accumulator; None takes the worst case of the formats, with a bias as large as the
-            largest sum. A narrow accumulator has its own width.
+            largest sum, and for blocks `BLOCK_REGISTER_BITS`. Aligned and narrow accumulators have their own width.
 
     Raises:
         ValueError: if a format or a combination has no cost model.
@@ -138,31 +153,74 @@ def sums_of(
     stage = block_stage(weight_format, activation_format, channels)
     narrow = arithmetic.accumulator if isinstance(arithmetic.accumulator, NarrowAccumulator) else None
     if stage is not None:
-        if arithmetic != Arithmetic():
+        if arithmetic.product is not Product.EXACT:
             raise ValueError(
-                f"there is no cost model for {arithmetic} of {weight_format} x {activation_format}: the products of "
-                "blocks are exact and have an accumulator of their own"
+                f"there is no cost model for {arithmetic} of {weight_format} x {activation_format}: products are exact "
+                "within a block"
             )
-        register = saturated_register(accumulator or BLOCK_REGISTER_BITS)
+        register = _block_register(arithmetic, stage, found, shape, accumulator)
+    elif isinstance(arithmetic.accumulator, AlignedAccumulator):
+        raise ValueError(
+            f"there is no cost model for {arithmetic} of {weight_format} x {activation_format}: it aligns blocks, and "
+            "neither has any"
+        )
     elif narrow is not None:
         lanes = min(narrow.chunk, shape.depth)
         register = narrow_register(
             narrow,
-            weight_format=weight_format,
-            activation_format=activation_format,
+            product_exponent=product_unit_exponent(weight_format, activation_format, arithmetic.product),
             sum_bits=found.product_bits + (lanes - 1).bit_length(),
             chunks=-(-shape.depth // lanes),
         )
     else:
         if accumulator is None:
-            bias = shape.depth * max(abs(v) for v in product_range(weight_format, activation_format))
-            accumulator = accumulator_bits(
-                weight_format, activation_format, shape.depth, bias=bias if shape.has_bias else 0
-            )
+            accumulator = _exact_bits(shape, weight_format, activation_format, arithmetic.product)
         register = exact_register(accumulator)
     plane_bits = found.product_bits + (shape.depth - 1).bit_length() if found.planes else 0
     held = found.planes.planes * plane_bits if found.planes else register.bits
     return Sums(lane=found, register=register, stage=stage, held_bits=held, plane_bits=plane_bits, channels=channels)
+
+
+def _block_register(
+    arithmetic: Arithmetic, stage: BlockStage, lane: Lane, shape: EngineShape, bits: int | None
+) -> Register:
+    """What adds the dot products of blocks.
+
+    A fixed-point register is added to after the aligner, which cuts off below its last bit; a rounding other than the
+    floor gets the bits that round (guard, round, sticky). A floating-point register normalises the dot product itself.
+    """
+    accumulator = arithmetic.accumulator
+    if isinstance(accumulator, AlignedAccumulator):
+        return saturated_register(accumulator.width)
+    if not isinstance(accumulator, NarrowAccumulator):
+        return saturated_register(bits or BLOCK_REGISTER_BITS)
+    at_once = min(accumulator.chunk, scale_words(shape, stage.block))
+    growth = (at_once - 1).bit_length()
+    exponent = accumulator.format.unit_exponent
+    if isinstance(accumulator.format, FixedPoint):
+        kept = 0 if accumulator.rounding is Rounding.FLOOR else FLOAT_GUARD_BITS
+        sum_bits = accumulator.format.width + kept + growth
+    else:
+        kept, sum_bits = 0, stage.scaled_bits(lane.product_bits + (stage.block - 1).bit_length()) + growth
+    register = narrow_register(
+        accumulator,
+        product_exponent=exponent - kept,
+        sum_bits=sum_bits,
+        chunks=-(-scale_words(shape, stage.block) // at_once),
+    )
+    if at_once == 1:
+        return register
+    note = f"accumulator {accumulator}: the exact sum of {at_once} blocks is priced as wide as the register"
+    return dataclasses.replace(register, notes=(*register.notes, note))
+
+
+def _exact_bits(shape: EngineShape, weight: Format, activation: Format, product: Product) -> int:
+    """Bits of an exact accumulator in the worst case of the formats, with a bias as large as the largest sum."""
+    if product is not Product.EXACT and isinstance(weight, MiniFloat) and isinstance(activation, MiniFloat):
+        most = shape.depth * largest_product(weight, activation, product)
+        return range_bits(-most * (1 + shape.has_bias), most * (1 + shape.has_bias))
+    bias = shape.depth * max(abs(v) for v in product_range(weight, activation))
+    return accumulator_bits(weight, activation, shape.depth, bias=bias if shape.has_bias else 0)
 
 
 def usable_foldings(
@@ -176,7 +234,8 @@ def usable_foldings(
     """The foldings under which an engine computes what its datapath says; there may be none.
 
     Accumulators that saturate or round take ``simd = chunk`` products at once (all, if an output has fewer); blocks
-    take lanes that lie inside one block or are whole blocks (`hwmodels.block_units.fits_blocks`).
+    take lanes that lie inside one block or are whole blocks (`hwmodels.block_units.fits_blocks`), and such accumulators
+    ``chunk`` blocks at once.
     """
     return tuple(
         folding
@@ -202,15 +261,36 @@ def _why_not(
     folding: Folding, shape: EngineShape, weight_format: Format, activation_format: Format, arithmetic: Arithmetic
 ) -> str | None:
     narrow = arithmetic.accumulator
+    stage = block_stage(weight_format, activation_format, shape.in_channels // shape.groups)
+    if stage is not None:
+        return _why_no_blocks(folding, shape, stage, (weight_format, activation_format), narrow)
     if isinstance(narrow, NarrowAccumulator) and names_its_chunk(arithmetic, weight_format, activation_format):
         wanted = min(narrow.chunk, shape.depth)
         if folding.simd != wanted:
             return f"simd {folding.simd} sums other chunks than accumulator {narrow}: use simd {wanted}"
-    for blocks in (block_of(weight_format), block_of(activation_format)):
+    return None
+
+
+def _why_no_blocks(
+    folding: Folding,
+    shape: EngineShape,
+    stage: BlockStage,
+    operands: tuple[Format, Format],
+    accumulator: Accumulator,
+) -> str | None:
+    for blocks in map(block_of, operands):
         if blocks is not None and not fits_blocks(folding, shape, blocks.block_size):
             return (
                 f"simd {folding.simd} cuts the blocks of {blocks} along {shape.in_channels // shape.groups} channels: "
                 "use a divisor of every block, or whole blocks"
+            )
+    if isinstance(accumulator, NarrowAccumulator):
+        found = max(blocks_at_once(folding.simd, shape.in_channels // shape.groups, stage.block), 1)
+        wanted = min(accumulator.chunk, scale_words(shape, stage.block))
+        if found != wanted:
+            return (
+                f"simd {folding.simd} adds {found} blocks at once, and accumulator {accumulator} takes {wanted}: use "
+                f"simd {wanted * stage.block}" + (" or a divisor of it" if wanted == 1 else "")
             )
     return None
 

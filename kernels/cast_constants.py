@@ -1,5 +1,7 @@
 """The numbers that a cast needs, worked out once from a format and its options; all fast twins compute from these.
 
+(The compiled twin has others for the commonest options: `kernels.half_even_constants`.)
+
 A cast is a grid (the spacing of the numbers around a value), a rounding (when to leave the nearer-zero neighbour for
 the next one) and a range (what lies beyond it becomes). Fixed point and minifloats differ only in whether the spacing
 follows the exponent, so one loop serves both. It works in float32 or float64 arithmetic:
@@ -218,9 +220,8 @@ def cast_constants(fields: Fields, options: CastOptions, float_type: FloatType, 
     where = extent(fields)
     precision, lift = float_type.mantissa_bits, float_type.greatest_exponent
     is_fixed = isinstance(fields, FixedFields)
-    low, high, low_clip, high_clip = _bounds(fields)
-    if isinstance(fields, FixedFields):
-        low, high = symmetric_range(fields, options)
+    bounds = cast_range(fields, options)
+    low_clip, high_clip = _clips(fields)
     if is_fixed and options.overflow in fixed.WRAPS:
         # The loop that wraps has no use for what lies beyond the range.
         options = options._replace(overflow=OVERFLOW_SATURATE, saturation_bits=0)
@@ -230,13 +231,6 @@ def cast_constants(fields: Fields, options: CastOptions, float_type: FloatType, 
         becomes_nan = options.overflow == OVERFLOW_NAN and code == code_of_nan(fields, options)
         return nan if becomes_nan else value_of(code, fields)
 
-    least, flushed, flush_first, keeps_minus_zero = 0.0, 0.0, 0, False
-    if isinstance(fields, FloatFields):
-        keeps_minus_zero = minifloat.has_minus_zero(fields)
-        if fields.subnormals != SUBNORMALS_GRADUAL:
-            least = math.ldexp(minifloat.smallest_integer(fields), where.unit)
-            flushed = 0.0 if minifloat.has_zero(fields) else least
-            flush_first = int(options.underflow == FLUSH_BEFORE_ROUNDING)
     if options.rounding == STOCHASTIC:
         step = 2.0**-options.random_width
         positive, negative = _Rule(1.0, 1), _Rule(0.0) if is_fixed else _Rule(1.0, 1)
@@ -249,20 +243,20 @@ def cast_constants(fields: Fields, options: CastOptions, float_type: FloatType, 
         least_exponent=(where.first_binade + lift) << precision,
         magic_offset=(precision - (where.first_binade - where.unit)) << precision,
         spacing_offset=(where.first_binade - where.unit) << precision,
-        low=low,
-        high=high,
+        low=bounds.low,
+        high=bounds.high,
         low_clip=low_clip,
         high_clip=high_clip,
         below=cast(Fraction(low_clip)),
         above=cast(Fraction(high_clip)),
         below_infinite=cast(-math.inf),
         above_infinite=cast(math.inf),
-        least=least,
-        flushed=flushed,
-        flush_first=flush_first,
+        least=bounds.least,
+        flushed=bounds.flushed,
+        flush_first=int(options.underflow == FLUSH_BEFORE_ROUNDING),
         plus_zero=cast(0.0),
         minus_zero=cast(-0.0),
-        zero_addend=-0.0 if keeps_minus_zero else 0.0,
+        zero_addend=bounds.zero_addend,
         nan=nan,
         threshold_positive=positive.threshold,
         threshold_negative=negative.threshold,
@@ -274,16 +268,49 @@ def cast_constants(fields: Fields, options: CastOptions, float_type: FloatType, 
     )
 
 
-def _bounds(fields: Fields) -> tuple[float, float, float, float]:
-    """Least and greatest number, and a point of the grid beyond each."""
+class CastRange(NamedTuple):
+    """The ends of a format, as a cast meets them; see `CastConstants` for each."""
+
+    low: float
+    high: float
+    least: float
+    flushed: float
+    zero_addend: float
+
+
+@cache
+def cast_range(fields: Fields, options: CastOptions) -> CastRange:
+    """The ends of a format under the caller's choices; every one of them is a number of a type that holds the format.
+
+    >>> cast_range(FixedFields(4, 0, 1), CastOptions())
+    CastRange(low=-8.0, high=7.0, least=0.0, flushed=0.0, zero_addend=0.0)
+    """
+    if isinstance(fields, FixedFields):
+        low, high = symmetric_range(fields, options)
+        return CastRange(low, high, least=0.0, flushed=0.0, zero_addend=0.0)
+    keeps_minus_zero = minifloat.has_minus_zero(fields)
+    least = flushed = 0.0
+    if fields.subnormals != SUBNORMALS_GRADUAL:
+        least = math.ldexp(minifloat.smallest_integer(fields), extent(fields).unit)
+        flushed = 0.0 if minifloat.has_zero(fields) else least
+    high = value_of(minifloat.largest_magnitude_code(fields), fields)
+    return CastRange(
+        low=-high if fields.signed else 0.0,
+        high=high,
+        least=least,
+        flushed=flushed,
+        zero_addend=-0.0 if keeps_minus_zero else 0.0,
+    )
+
+
+def _clips(fields: Fields) -> tuple[float, float]:
+    """A point of the grid beyond each end."""
     where = extent(fields)
     if isinstance(fields, FixedFields):
         least, greatest = fixed.integer_range(fields)
-        low, high, below, above = (math.ldexp(v, where.unit) for v in (least, greatest, least - 1, greatest + 1))
-        return low, high, below, above
-    largest = value_of(minifloat.largest_magnitude_code(fields), fields)
+        return math.ldexp(least - 1, where.unit), math.ldexp(greatest + 1, where.unit)
     clip = math.ldexp(1.0, where.binade + 1)
-    return -largest if fields.signed else 0.0, largest, -clip, clip
+    return -clip, clip
 
 
 def code_of_nan(fields: Fields, options: CastOptions) -> int | None:
@@ -330,7 +357,7 @@ def saturates_only(options: CastOptions) -> bool:
 
 def symmetric_range(fields: FixedFields, options: CastOptions) -> tuple[float, float]:
     """Least and greatest number of fixed point under its overflow mode: without the least code if that is symmetric."""
-    low, high, _, _ = _bounds(fields)
+    low, high = (math.ldexp(integer, extent(fields).unit) for integer in fixed.integer_range(fields))
     symmetric = options.overflow == OVERFLOW_SATURATE_SYMMETRIC and fields.width > 1
     return max(low, -high) if symmetric else low, high
 

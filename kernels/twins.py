@@ -166,9 +166,11 @@ def run(
 
 
 def _each(result: Any, convert: Callable[[Any], Any]) -> Any:  # noqa: ANN401 - an array or a tuple of them
-    if isinstance(result, tuple):
-        return tuple(convert(one) for one in result)
-    return convert(result)
+    if not isinstance(result, tuple):
+        return convert(result)
+    converted = [convert(one) for one in result]
+    # A named tuple, such as `kernels.block_sums.BlockSums`, stays one.
+    return type(result)(*converted) if hasattr(result, "_fields") else tuple(converted)
 
 
 def _as_array(value: Any) -> Any:  # noqa: ANN401 - tensors become arrays, all else stays

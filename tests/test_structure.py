@@ -48,7 +48,7 @@ def test_every_name_of_emulation_is_there_and_is_no_module() -> None:
     with pytest.raises(
         AttributeError, match="module 'emulation' has no attribute 'prase'; it offers CalibratedNetwork"
     ):
-        emulation.prase  # noqa: B018
+        _ = emulation.prase
 
 
 def test_import_arrows() -> None:

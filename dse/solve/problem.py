@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -204,21 +204,28 @@ class Problem:
             raise ValueError(f"restrict needs one index array per layer ({len(self.layers)}), got {len(kept)}")
         return self.replace(layers=tuple(layer.take(rows) for layer, rows in zip(self.layers, kept, strict=True)))
 
-    def replace(self, **changes: Any) -> Problem:  # noqa: ANN401 - the fields have different types
-        """A copy with other ``layers``, ``objectives``, ``couplings``, ``caps`` or ``combine``."""
-        fields: dict[str, Any] = {
-            "layers": self.layers,
-            "objectives": self.objectives,
-            "couplings": self.couplings,
-            "caps": self.caps,
-            "combine": self.combine,
-        }
-        return Problem(**(fields | changes))
+    def replace(
+        self,
+        *,
+        layers: Iterable[LayerTable] | None = None,
+        objectives: Iterable[Objective] | None = None,
+        couplings: Iterable[Coupling] | None = None,
+        caps: Iterable[Cap] | None = None,
+        combine: Mapping[str, Combine] | None = None,
+    ) -> Problem:
+        """A copy with other fields; those not given stay."""
+        return Problem(
+            layers=self.layers if layers is None else tuple(layers),
+            objectives=self.objectives if objectives is None else tuple(objectives),
+            couplings=self.couplings if couplings is None else tuple(couplings),
+            caps=self.caps if caps is None else tuple(caps),
+            combine=self.combine if combine is None else combine,
+        )
 
 
 def _require_integer(what: str, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise ValueError(f"{what} must be an integer, got {value!r}: scale it to integers first")  # noqa: TRY004
+        raise ValueError(f"{what} must be an integer, got {value!r}: scale it to integers first")  # noqa: TRY004 - bad input like any other
 
 
 def _integer_column(layer: str, key: str, values: IntArray | Sequence[int]) -> IntArray:

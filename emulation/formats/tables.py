@@ -7,6 +7,7 @@ import math
 import re
 from dataclasses import dataclass
 from enum import Enum
+from fractions import Fraction
 from functools import lru_cache
 from typing import Final
 
@@ -210,9 +211,11 @@ class Codebook:
 
     @property
     def integers(self) -> tuple[int, ...]:
-        """The table of hardware mode, by code: ``round(level / largest * (2**(entry_bits - 1) - 1))``, half to even."""
-        largest, full = max(map(abs, self.levels)), (1 << (self.entry_bits - 1)) - 1
-        return tuple(round(level / largest * full) for level in self.levels)
+        """The table of hardware mode, by code: ``round(level / largest * (2**(entry_bits - 1) - 1))``, half to even.
+
+        The quotient is exact; the largest magnitude becomes full scale.
+        """
+        return _codebook_integers(self)
 
     @property
     def smallest_integer(self) -> int:
@@ -228,6 +231,13 @@ class Codebook:
         return _codebook_name(self)
 
 
+@lru_cache(maxsize=256)
+def _codebook_integers(number_format: Codebook) -> tuple[int, ...]:
+    full = (1 << (number_format.entry_bits - 1)) - 1
+    unit = max(abs(Fraction(level)) for level in number_format.levels) / full
+    return tuple(round(Fraction(level) / unit) for level in number_format.levels)
+
+
 def _codebook_name(number_format: Codebook) -> str:
     known = NAMED_CODEBOOKS.get(number_format.name)
     entries = "" if number_format.entry_bits == CUSTOMARY_ENTRY_BITS else f"x{number_format.entry_bits}"
@@ -238,24 +248,17 @@ def _codebook_name(number_format: Codebook) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LearnedCodebook:
-    """A codebook whose entries, integers of ``entry_bits`` bits, are learned from each tensor (or channel).
+class LearnedTable:
+    """A table of ``2**width`` integers of ``entry_bits`` bits, learned from each tensor (or channel).
 
     Raises:
-        ValueError: if index_bits is not 1 to 8 or entry_bits not 2 to 16.
+        ValueError: if entry_bits is not 2 to 16.
     """
 
-    index_bits: int
     entry_bits: int = 8
 
     def __post_init__(self) -> None:
-        _check_range("LearnedCodebook index_bits", self.index_bits, 1, 8)
         _check_entry_bits(self.entry_bits)
-
-    @property
-    def width(self) -> int:
-        """Bits of a code."""
-        return self.index_bits
 
     @property
     def unit_exponent(self) -> int:
@@ -264,20 +267,43 @@ class LearnedCodebook:
 
     @property
     def smallest_integer(self) -> int:
-        """Least v an entry can be."""
+        """Least v a code can mean."""
         return -self.largest_integer
 
     @property
     def largest_integer(self) -> int:
-        """Greatest v an entry can be."""
+        """Greatest v a code can mean."""
         return (1 << (self.entry_bits - 1)) - 1
 
-    def __str__(self) -> str:
-        return f"codebook{self.index_bits}" + ("" if self.entry_bits == 8 else f"x{self.entry_bits}")
+    def _named(self, name: str) -> str:
+        return name + ("" if self.entry_bits == CUSTOMARY_ENTRY_BITS else f"x{self.entry_bits}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BinaryCoded:
+class LearnedCodebook(LearnedTable):
+    """A codebook whose entries are learned, in any order.
+
+    Raises:
+        ValueError: if index_bits is not 1 to 8 or entry_bits not 2 to 16.
+    """
+
+    index_bits: int
+
+    def __post_init__(self) -> None:
+        _check_range("LearnedCodebook index_bits", self.index_bits, 1, 8)
+        LearnedTable.__post_init__(self)
+
+    @property
+    def width(self) -> int:
+        """Bits of a code."""
+        return self.index_bits
+
+    def __str__(self) -> str:
+        return self._named(f"codebook{self.index_bits}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BinaryCoded(LearnedTable):
     """Binary-coded: ``v = sum alpha_i * b_i`` with b_i plus or minus 1 and integer alphas learned from each channel.
 
     Code bit i is 1 where b_i is plus 1 (Xu et al., ICLR 2018; Park et al., LUT-GEMM, ICLR 2024).
@@ -287,34 +313,18 @@ class BinaryCoded:
     """
 
     planes: int
-    entry_bits: int = 8
 
     def __post_init__(self) -> None:
         _check_range("BinaryCoded planes", self.planes, 1, 8)
-        _check_entry_bits(self.entry_bits)
+        LearnedTable.__post_init__(self)
 
     @property
     def width(self) -> int:
         """Bits of a code."""
         return self.planes
 
-    @property
-    def unit_exponent(self) -> int:
-        """Exponent u of the static unit."""
-        return 0
-
-    @property
-    def smallest_integer(self) -> int:
-        """Least v a code can mean: all planes negative, their alphas together full scale."""
-        return -self.largest_integer
-
-    @property
-    def largest_integer(self) -> int:
-        """Greatest v a code can mean."""
-        return (1 << (self.entry_bits - 1)) - 1
-
     def __str__(self) -> str:
-        return f"bcq{self.planes}" + ("" if self.entry_bits == 8 else f"x{self.entry_bits}")
+        return self._named(f"bcq{self.planes}")
 
 
 def _check_entry_bits(entry_bits: int) -> None:

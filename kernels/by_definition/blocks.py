@@ -14,7 +14,7 @@ from kernels.fields import NAN_ERROR, SCALE_EXPONENT, WHOLE_TENSOR, BlockFields
 from kernels.rounding import HALF_EVEN
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import DTypeLike, NDArray
 
 
 def cast(
@@ -73,7 +73,7 @@ def decode(
     elements: NDArray[Any],
     scales: NDArray[Any],
     fields: BlockFields,
-    dtype: Any,  # noqa: ANN401 - as NumPy's
+    dtype: DTypeLike,
     *,
     tensor_scale: float = 1.0,
 ) -> NDArray[Any]:
@@ -117,5 +117,5 @@ def _has_width(fields: BlockFields) -> bool:
     return fields.scale_kind == SCALE_EXPONENT
 
 
-def _unsigned(width: int) -> Any:  # noqa: ANN401 - a NumPy type
+def _unsigned(width: int) -> np.dtype[Any]:
     return np.dtype(f"uint{max(8, 1 << (width - 1).bit_length())}")

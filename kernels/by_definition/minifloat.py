@@ -11,7 +11,7 @@ from kernels.fields import FLUSH_AFTER_ROUNDING, OVERFLOW_SATURATE, FloatFields
 from kernels.rounding import HALF_EVEN
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import DTypeLike, NDArray
 
 
 def cast(values: NDArray[Any], fields: FloatFields, **options: Any) -> NDArray[Any]:  # noqa: ANN401 - those of `encode`
@@ -49,6 +49,6 @@ def encode(
     return encode_each(values, fields, random_bits, scalar)
 
 
-def decode(codes: NDArray[Any], fields: FloatFields, dtype: Any) -> NDArray[Any]:  # noqa: ANN401 - as NumPy's
+def decode(codes: NDArray[Any], fields: FloatFields, dtype: DTypeLike) -> NDArray[Any]:
     """The values of codes, float32 or float64."""
     return decode_each(codes, fields, dtype)

@@ -13,7 +13,7 @@ from kernels.rounding import STOCHASTIC
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import NDArray
+    from numpy.typing import DTypeLike, NDArray
 
     from kernels.fields import FixedFields, FloatFields
 
@@ -35,7 +35,7 @@ def encode_each(
     return codes
 
 
-def decode_each(codes: NDArray[Any], fields: FixedFields | FloatFields, dtype: Any) -> NDArray[Any]:  # noqa: ANN401 - NumPy's
+def decode_each(codes: NDArray[Any], fields: FixedFields | FloatFields, dtype: DTypeLike) -> NDArray[Any]:
     """The values of codes in float32 or float64, which must hold every number of the format."""
     kind = np.dtype(dtype)
     check_subnormals()

@@ -12,12 +12,12 @@ from kernels.definitions.tables import check_levels, check_levels_in, index_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
+    from numpy.typing import DTypeLike, NDArray
 
     from kernels.definitions.tables import Real
 
 
-def table(levels: Sequence[Real], dtype: Any) -> tuple[Real, ...]:  # noqa: ANN401 - what NumPy takes
+def table(levels: Sequence[Real], dtype: DTypeLike) -> tuple[Real, ...]:
     """Ascending levels for values of a dtype, checked."""
     check_levels(levels)
     check_levels_in(levels, np.dtype(dtype).name)
@@ -38,6 +38,20 @@ def encode(values: NDArray[Any], levels: Sequence[Real], *, codes: Sequence[int]
     listed = np.array(range(len(levels)) if codes is None else codes)
     found: NDArray[Any] = listed[_indices(values, levels)]
     return found.astype(np.uint8 if listed.max() < 256 else np.uint16)
+
+
+def decode(codes: NDArray[Any], levels: Sequence[Real], *, given: Sequence[int] | None = None) -> NDArray[np.float64]:
+    """The levels of codes, in float64.
+
+    >>> decode(np.array([2, 0, 1], np.uint8), table([-1, 1, 4], np.float64), given=[2, 0, 1])
+    array([-1.,  1.,  4.])
+    """
+    meaning = dict(zip(range(len(levels)) if given is None else given, levels, strict=True))
+    flat = codes.reshape(-1).tolist()
+    unknown = [code for code in flat if code not in meaning]
+    if unknown:
+        raise ValueError(f"code {unknown[0]} belongs to none of the {len(levels)} levels")
+    return np.array([float(meaning[code]) for code in flat], dtype=np.float64).reshape(codes.shape)
 
 
 def _indices(values: NDArray[Any], levels: Sequence[Real]) -> NDArray[np.intp]:

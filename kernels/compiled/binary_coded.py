@@ -1,20 +1,25 @@
 """Binary-coded weights on NumPy arrays: greedy and alternating fit, packing, and products by shared look-up tables.
 
 Weights have shape ``(outputs, inputs)`` with alphas per output row. Fits are deterministic: fixed starts, no random
-numbers, ties to the first candidate; float64 throughout.
+numbers, ties to the first candidate; float64 throughout, and every sum runs from the first number to the last, not in
+the order of a library, so that all machines round alike.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numba
 import numpy as np
 
-from kernels.definitions.binary_coded import check_bound, check_group, check_lookup, check_planes
+from kernels.definitions.binary_coded import check_bound, check_group, check_lookup, check_patterns, check_planes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+_SMALLEST_PIVOT: Final = 2.0**-30
+"""Planes nearer to a sum of other planes than this share of their squared length count as dependent."""
 
 
 class BinaryCode(NamedTuple):
@@ -27,8 +32,7 @@ class BinaryCode(NamedTuple):
 
     def weights(self) -> NDArray[np.float64]:
         """The coded weights, shape (outputs, inputs)."""
-        weights: NDArray[np.float64] = np.einsum("po,pok->ok", self.alphas, self.signs.astype(np.float64))
-        return weights
+        return _combined(self.alphas[:, :, None], self.signs)
 
 
 def fit_greedily(weights: NDArray[Any], planes: int) -> BinaryCode:
@@ -46,15 +50,16 @@ def fit_greedily(weights: NDArray[Any], planes: int) -> BinaryCode:
     alphas = np.empty((planes, rest.shape[0]))
     for plane in range(planes):
         signs[plane] = np.where(rest >= 0, 1, -1)
-        alphas[plane] = np.abs(rest).mean(axis=1)
+        alphas[plane] = _sums(np.abs(rest)) / rest.shape[1]
         rest = rest - alphas[plane][:, None] * signs[plane]
     return BinaryCode(signs=signs, alphas=alphas)
 
 
-def fit_alternating(weights: NDArray[Any], planes: int, iterations: int = 20) -> BinaryCode:
-    """Greedy start; then least-squares alphas for the signs and the nearest of all sums for each weight, in turn.
+def fit_alternating(weights: NDArray[Any], planes: int, iterations: int = 60) -> BinaryCode:
+    """Greedy alphas; then the nearest of all sums for each weight and least-squares alphas for these signs, in turn.
 
-    Neither step raises a row's squared error. A row keeps the best code it has had; the fit ends when no sign changes.
+    Neither step raises a row's squared error. A row keeps the best code it has had; its fit ends when no sign changes.
+    Xu et al., "Alternating multi-bit quantization", ICLR 2018.
 
     Args:
         weights: finite, shape (outputs, inputs).
@@ -62,48 +67,88 @@ def fit_alternating(weights: NDArray[Any], planes: int, iterations: int = 20) ->
         iterations: at most so many turns.
     """
     target = _checked(weights, planes)
-    code = fit_greedily(target, planes)
-    signs, alphas = code.signs, code.alphas
-    best_signs, best_alphas = signs.copy(), alphas.copy()
-    best = _errors(target, code)
-    patterns = np.arange(1 << planes)[:, None] >> np.arange(planes) & 1
-    choices = (2 * patterns - 1).astype(np.int8)
-    for _ in range(iterations):
-        alphas = _least_squares(target, signs, alphas)
-        sums = np.sort(choices @ alphas, axis=0)
-        order = np.argsort(choices @ alphas, axis=0, kind="stable")
-        changed = np.empty_like(signs)
-        for row in range(target.shape[0]):
-            middles = (sums[1:, row] + sums[:-1, row]) / 2
-            changed[:, row] = choices[order[np.searchsorted(middles, target[row]), row]].T
-        code = BinaryCode(signs=changed, alphas=alphas)
-        errors = _errors(target, code)
-        better = errors < best
-        best = np.where(better, errors, best)
-        best_signs[:, better], best_alphas[:, better] = changed[:, better], alphas[:, better]
-        if np.array_equal(changed, signs):
+    alphas = fit_greedily(target, planes).alphas
+    signs = np.empty((planes, *target.shape), dtype=np.int8)
+    for row, own in enumerate(target):
+        alphas[:, row] = _alternate(np.sort(own), alphas[:, row], iterations)
+        levels, choices = _levels(alphas[:, row])
+        signs[:, row] = choices[:, np.searchsorted((levels[1:] + levels[:-1]) / 2, own)]
+    return BinaryCode(signs=signs, alphas=alphas)
+
+
+def _alternate(ordered: NDArray[np.float64], alphas: NDArray[np.float64], iterations: int) -> NDArray[np.float64]:
+    """The best alphas for sorted weights, of which each level has an interval."""
+    running = np.concatenate([[0.0], np.cumsum(ordered)])
+    best, previous = alphas, np.empty(0)
+    least = np.array(np.inf)
+    for _ in range(iterations + 1):
+        levels, choices = _levels(alphas)
+        inner = np.searchsorted(ordered, (levels[1:] + levels[:-1]) / 2, side="right")
+        borders = np.concatenate([[0], inner, [ordered.size]])
+        sizes = np.diff(borders)
+        error = _sums((ordered - np.repeat(levels, sizes)) ** 2)
+        if error < least:
+            best, least = alphas, error
+        state = np.concatenate([borders, choices.ravel()])
+        if np.array_equal(state, previous):
             break
-        signs = changed
-    return BinaryCode(signs=best_signs, alphas=best_alphas)
+        previous = state
+        alphas = _least_squares(choices, sizes, np.diff(running[borders]), alphas)
+    return best
 
 
-def _least_squares(target: NDArray[Any], signs: NDArray[np.int8], alphas: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Alphas of least squared error for given signs; rows whose planes depend on each other keep theirs."""
-    planes = signs.astype(np.float64)
-    products = np.einsum("pok,qok->opq", planes, planes)
-    sides = np.einsum("pok,ok->op", planes, target)
-    result = alphas.copy()
-    # Products of signs are integers, so a determinant of dependent planes is 0 up to rounding of far smaller size.
-    independent = np.flatnonzero(np.abs(np.linalg.det(products)) > 0.5)
-    if independent.size:
-        solved = np.linalg.solve(products[independent], sides[independent][:, :, None])
-        result[:, independent] = solved[:, :, 0].T
-    return result
+def _levels(alphas: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """All sums of alphas, ascending, and their signs, shape (planes, sums)."""
+    planes = len(alphas)
+    choices = 2 * (np.arange(1 << planes) >> np.arange(planes)[:, None] & 1) - 1
+    levels = _combined(alphas, choices)
+    order = np.argsort(levels, kind="stable")
+    return levels[order], choices[:, order]
 
 
-def _errors(target: NDArray[Any], code: BinaryCode) -> NDArray[np.float64]:
-    errors: NDArray[np.float64] = ((target - code.weights()) ** 2).sum(axis=1)
-    return errors
+def _sums(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sums along the last axis, one number after another."""
+    sums: NDArray[np.float64] = np.cumsum(values, axis=-1)[..., -1]
+    return sums
+
+
+def _combined(alphas: NDArray[np.float64], signs: NDArray[Any]) -> NDArray[np.float64]:
+    """The sum of the planes, one after another."""
+    total: NDArray[np.float64] = alphas[0] * signs[0]
+    for alpha, sign in zip(alphas[1:], signs[1:], strict=True):
+        total = total + alpha * sign
+    return total
+
+
+def _least_squares(
+    signs: NDArray[np.int64], sizes: NDArray[np.int64], totals: NDArray[np.float64], alphas: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Alphas of least squared error for weights whose signs are given.
+
+    The normal equations are positive definite, so elimination needs no exchange of rows. A plane that depends on those
+    before it keeps its alpha, which costs nothing: the others make up for it.
+
+    Args:
+        signs: of each level, shape (planes, levels).
+        sizes: how many weights a level has.
+        totals: their sums.
+        alphas: those of before.
+    """
+    planes = len(alphas)
+    system = np.empty((planes, planes + 1))
+    system[:, :planes] = (signs * sizes) @ signs.T  # of integers, so exact
+    system[:, planes] = _sums(signs * totals)
+    for plane in range(planes):
+        # A pivot is the squared distance of a plane from those before it; rounding leaves some of it where it is 0.
+        if system[plane, plane] > sizes.sum() * _SMALLEST_PIVOT:
+            system[plane] /= system[plane, plane]
+        else:
+            system[plane] = 0.0
+            system[plane, plane], system[plane, planes] = 1.0, alphas[plane]
+        for other in range(planes):
+            if other != plane:
+                system[other] = system[other] - system[other, plane] * system[plane]
+    return system[:, planes]
 
 
 def _checked(weights: NDArray[Any], planes: int) -> NDArray[np.float64]:
@@ -189,8 +234,8 @@ def binary_coded_matmul(
     for what, given in (("activations", activations), ("alphas", alphas), ("planes", planes)):
         if given.dtype.kind not in "iu" or (what == "planes" and given.dtype != np.uint8):
             raise ValueError(f"{what} must be integers{' (uint8)' if what == 'planes' else ''}, got {given.dtype}")
-    if planes.size and int(planes.max()) >> group:
-        raise ValueError(f"patterns of {group} signs are below {1 << group}, got {int(planes.max())}")
+    if planes.size:
+        check_patterns(0, int(planes.max()), group)
     bound = _largest(activations) * activations.shape[1] * _largest(alphas) * alphas.shape[0]
     check_bound(bound, activations.shape[1], alphas.shape[0])
     result = np.empty((activations.shape[0], planes.shape[1]), dtype=np.int64)

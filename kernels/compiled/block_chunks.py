@@ -17,6 +17,8 @@ from numba import types
 from numba.extending import intrinsic, overload
 
 from kernels.compiled.bits import convert, from_bits, to_bits
+from kernels.compiled.fetching import fetch_ahead
+from kernels.compiled.vectors import LANES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,43 +27,40 @@ if TYPE_CHECKING:
 
 Scalar: TypeAlias = Any
 """A float or an unsigned integer of the width of the values: the loops compile for both widths."""
-_LANES: Final = 16
-_CHUNK: Final = 512
-"""Values of a chunk, so 2 or 4 KiB."""
-_AHEAD: Final = 1024
-"""How many values after the one at work the fetched one is."""
+_CHUNK: Final = 1024
+"""Values of a chunk, so 4 or 8 KiB."""
 NUMBERS: Final = 4
 """Numbers per block that the second pass may leave to the third."""
 
 
-def _vector(context: Any, builder: Any, values: Any, array: Any, start: Any) -> Any:  # noqa: ANN401 - Numba's protocol
+def _vector(context: Any, builder: Any, values: Any, array: Any, start: Any) -> Any:
     """A pointer to 16 entries of an array of floats, as integers of their width."""
     data = context.make_array(values)(context, builder, array).data
     word = ir.IntType(values.dtype.bitwidth)
-    return builder.bitcast(builder.gep(data, [start]), ir.VectorType(word, _LANES).as_pointer())
+    return builder.bitcast(builder.gep(data, [start]), ir.VectorType(word, LANES).as_pointer())
 
 
-def _magnitudes(builder: Any, pointer: Any) -> Any:  # noqa: ANN401 - Numba's protocol
+def _magnitudes(builder: Any, pointer: Any) -> Any:
     """The 16 entries without their signs."""
     vector = pointer.type.pointee
     lanes = builder.load(pointer)
     lanes.align = vector.element.width // 8
     mask = ir.Constant(vector.element, (1 << (vector.element.width - 1)) - 1)
-    return builder.and_(lanes, ir.Constant(vector, [mask] * _LANES))
+    return builder.and_(lanes, ir.Constant(vector, [mask] * LANES))
 
 
 @intrinsic
-def _largest_of_lanes(_context: Any, values: Any, start: Any) -> Any:  # noqa: ANN401 - Numba's protocol
+def _largest_of_lanes(_context: Any, values: Any, start: Any) -> Any:
     """The largest magnitude, as bits, of 16 values from a flat position on, as one vector operation.
 
     LLVM unrolls short loops before it looks for vectors, so a plain loop over a block compares one value at a time.
     """
 
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:  # noqa: ANN401 - Numba's protocol
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         lanes = _magnitudes(builder, _vector(context, builder, values, arguments[0], arguments[1]))
         word = lanes.type.element
         kind = ir.FunctionType(word, [lanes.type])
-        name = f"llvm.vector.reduce.umax.v{_LANES}i{word.width}"
+        name = f"llvm.vector.reduce.umax.v{LANES}i{word.width}"
         return builder.call(builder.module.declare_intrinsic(name, fnty=kind), [lanes])
 
     word = types.uint32 if values.dtype == types.float32 else types.uint64
@@ -69,7 +68,7 @@ def _largest_of_lanes(_context: Any, values: Any, start: Any) -> Any:  # noqa: A
 
 
 @intrinsic(prefer_literal=True)
-def _largest_of_sixteen_blocks(_context: Any, values: Any, start: Any, vectors: Any, largest: Any, first: Any) -> Any:  # noqa: ANN401 - Numba's protocol
+def _largest_of_sixteen_blocks(_context: Any, values: Any, start: Any, vectors: Any, largest: Any, first: Any) -> Any:
     """The largest magnitudes of 16 blocks of 16 * ``vectors`` values each (a literal), into 16 entries of ``largest``.
 
     Neighbouring lanes are compared, and what is left of two vectors joined to one: after four rounds lane k belongs to
@@ -78,20 +77,20 @@ def _largest_of_sixteen_blocks(_context: Any, values: Any, start: Any, vectors: 
     if not isinstance(vectors, types.IntegerLiteral):
         return None
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ANN401 - Numba's protocol
-        def larger(left: Any, right: Any) -> Any:  # noqa: ANN401 - Numba's protocol
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        def larger(left: Any, right: Any) -> Any:
             return builder.select(builder.icmp_unsigned(">", left, right), left, right)
 
-        def every_second(left: Any, right: Any, odd: int) -> Any:  # noqa: ANN401 - Numba's protocol
+        def every_second(left: Any, right: Any, odd: int) -> Any:
             index = ir.IntType(32)
-            lanes = [ir.Constant(index, 2 * lane + odd) for lane in range(_LANES)]
-            return builder.shuffle_vector(left, right, ir.Constant(ir.VectorType(index, _LANES), lanes))
+            lanes = [ir.Constant(index, 2 * lane + odd) for lane in range(LANES)]
+            return builder.shuffle_vector(left, right, ir.Constant(ir.VectorType(index, LANES), lanes))
 
-        def at(place: int) -> Any:  # noqa: ANN401 - Numba's protocol
-            position = builder.add(arguments[1], ir.Constant(arguments[1].type, place * _LANES))
+        def at(place: int) -> Any:
+            position = builder.add(arguments[1], ir.Constant(arguments[1].type, place * LANES))
             return _magnitudes(builder, _vector(context, builder, values, arguments[0], position))
 
-        def join(first_block: int, blocks: int) -> Any:  # noqa: ANN401 - Numba's protocol
+        def join(first_block: int, blocks: int) -> Any:
             if blocks > 1:
                 half = blocks // 2
                 left, right = join(first_block, half), join(first_block + half, half)
@@ -102,37 +101,20 @@ def _largest_of_sixteen_blocks(_context: Any, values: Any, start: Any, vectors: 
             return found
 
         target = _vector(context, builder, signature.args[3], arguments[3], arguments[4])
-        builder.store(join(0, _LANES), target).align = values.dtype.bitwidth // 8
+        builder.store(join(0, LANES), target).align = values.dtype.bitwidth // 8
         return context.get_dummy_value()
 
     return types.void(values, start, vectors, largest, first), generate
-
-
-@intrinsic
-def _fetch(_context: Any, values: Any, index: Any) -> Any:  # noqa: ANN401 - Numba's protocol
-    """Ask for the cache line of an entry, which may lie behind the end of the array: that is no access."""
-
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:  # noqa: ANN401 - Numba's protocol
-        data = context.make_array(values)(context, builder, arguments[0]).data
-        pointer, number = ir.IntType(8).as_pointer(), ir.IntType(32)
-        address = builder.bitcast(builder.gep(data, [arguments[1]]), pointer)
-        kind = ir.FunctionType(ir.VoidType(), [pointer, number, number, number])
-        to_read, into_all_levels, data_cache = (ir.Constant(number, code) for code in (0, 3, 1))
-        call = builder.module.declare_intrinsic("llvm.prefetch.p0", fnty=kind)
-        builder.call(call, [address, to_read, into_all_levels, data_cache])
-        return context.get_dummy_value()
-
-    return types.void(values, index), generate
 
 
 @numba.njit(forceinline=True)
 def largest_magnitude(values: NDArray[Any], start: int, size: int) -> Scalar:
     """The bits of the largest magnitude of a block."""
     largest = to_bits(convert(0, values[start]))
-    groups = size // _LANES
+    groups = size // LANES
     for group in range(groups):
-        largest = max(largest, _largest_of_lanes(values, start + group * _LANES))
-    for place in range(groups * _LANES, size):
+        largest = max(largest, _largest_of_lanes(values, start + group * LANES))
+    for place in range(groups * LANES, size):
         largest = max(largest, to_bits(abs(values[np.uintp(start + place)])))
     return largest
 
@@ -140,9 +122,9 @@ def largest_magnitude(values: NDArray[Any], start: int, size: int) -> Scalar:
 @numba.njit(forceinline=True)
 def _largest_magnitudes(values: NDArray[Any], start: int, count: int, size: int, largest: NDArray[Any]) -> None:
     """Those of ``count`` blocks, as floats."""
-    together = count - count % _LANES if size in (_LANES, 2 * _LANES) else 0
-    for first in range(0, together, _LANES):
-        if size == _LANES:
+    together = count - count % LANES if size in (LANES, 2 * LANES) else 0
+    for first in range(0, together, LANES):
+        if size == LANES:
             _largest_of_sixteen_blocks(values, start + first * size, 1, largest, first)
         else:
             _largest_of_sixteen_blocks(values, start + first * size, 2, largest, first)
@@ -157,8 +139,8 @@ def find_scales(
     scales: NDArray[Any],
     index: int,
     count: int,
-    constants: Any,  # noqa: ANN401 - a NamedTuple or several
-) -> Any:  # noqa: ANN401 - an unsigned integer
+    constants: Any,
+) -> Any:
     """The second pass; `overload` gives it a meaning by the types of constants and result, before the loops compile.
 
     Takes the largest magnitudes (floats), numbers (shape (`NUMBERS`, blocks), to be written), the result, codes of the
@@ -175,7 +157,7 @@ def round_block(
     size: int,
     numbers: NDArray[Any],
     block: int,
-    constants: Any,  # noqa: ANN401 - a NamedTuple or several
+    constants: Any,
 ) -> bool:
     """The third pass: one block, whose numbers are in a column; returns whether it was uncertain. As `find_scales`."""
     raise NotImplementedError("for compiled code only")
@@ -203,24 +185,21 @@ def _do_chunk(
     index: int,
     count: int,
     size: int,
-    ahead: int,
     largest: NDArray[Any],
     numbers: NDArray[Any],
-    constants: Any,  # noqa: ANN401 - a NamedTuple or several
-) -> Any:  # noqa: ANN401 - an unsigned integer
+    doubts: NDArray[np.bool_],
+    constants: Any,
+) -> Any:
     _largest_magnitudes(values, start, count, size, largest)
     unusual = find_scales(largest, numbers, result, scales, index, count, constants)
-    doubts = 0
     for block in range(count):
         place = start + block * size
-        if ahead:
-            _fetch(values, place + ahead)
-            if size == 2 * _LANES:
-                _fetch(values, place + _LANES + ahead)
-        doubts += round_block(values, result, place, size, numbers, block, constants)
-    # All blocks of a chunk alike, and without a branch: Numba would count references to arrays around it.
+        if size in (LANES, 2 * LANES):
+            fetch_ahead(values, result, place, size)
+        doubts[block] = round_block(values, result, place, size, numbers, block, constants)
+    # Without a branch: Numba would count references to arrays around it.
     for block in range(min(count, uncertain.size)):
-        uncertain[np.uintp(index + block)] = doubts != 0
+        uncertain[np.uintp(index + block)] = doubts[block]
     return unusual
 
 
@@ -232,12 +211,12 @@ def _walk(
     uncertain: NDArray[np.bool_],
     columns: int,
     size: int,
-    ahead: int,
-    constants: Any,  # noqa: ANN401 - a NamedTuple or several
+    constants: Any,
 ) -> int:
     """Nothing in it is called, all is inlined: Numba would count references to all arrays around calls."""
     largest = np.empty(_CHUNK, values.dtype)
     numbers = np.empty((NUMBERS, _CHUNK), values.dtype)
+    doubts = np.empty(_CHUNK, np.bool_)
     if columns % size == 0:
         columns = values.size
     most = max(_CHUNK // size, 1)
@@ -247,13 +226,13 @@ def _walk(
         for start in range(row, row + full, most * size):
             count = min(most, (row + full - start) // size)
             unusual += _do_chunk(
-                values, result, scales, uncertain, start, index, count, size, ahead, largest, numbers, constants
+                values, result, scales, uncertain, start, index, count, size, largest, numbers, doubts, constants
             )
             index += count
         if full < columns:
             start, rest = row + full, columns - full
             unusual += _do_chunk(
-                values, result, scales, uncertain, start, index, 1, rest, 0, largest, numbers, constants
+                values, result, scales, uncertain, start, index, 1, rest, largest, numbers, doubts, constants
             )
             index += 1
     return unusual
@@ -267,9 +246,9 @@ def _walk_blocks_of_16(
     uncertain: NDArray[np.bool_],
     columns: int,
     _size: int,
-    constants: Any,  # noqa: ANN401 - a NamedTuple or several
+    constants: Any,
 ) -> int:
-    return _walk(values, result, scales, uncertain, columns, _LANES, _AHEAD, constants)  # type: ignore[no-any-return]  # untyped
+    return _walk(values, result, scales, uncertain, columns, LANES, constants)  # type: ignore[no-any-return]  # untyped
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -280,9 +259,9 @@ def _walk_blocks_of_32(
     uncertain: NDArray[np.bool_],
     columns: int,
     _size: int,
-    constants: Any,  # noqa: ANN401 - a NamedTuple or several
+    constants: Any,
 ) -> int:
-    return _walk(values, result, scales, uncertain, columns, 2 * _LANES, _AHEAD, constants)  # type: ignore[no-any-return]  # untyped
+    return _walk(values, result, scales, uncertain, columns, 2 * LANES, constants)  # type: ignore[no-any-return]  # untyped
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -293,13 +272,13 @@ def _walk_any_blocks(
     uncertain: NDArray[np.bool_],
     columns: int,
     size: int,
-    constants: Any,  # noqa: ANN401 - a NamedTuple or several
+    constants: Any,
 ) -> int:
-    return _walk(values, result, scales, uncertain, columns, size, 0, constants)  # type: ignore[no-any-return]  # untyped
+    return _walk(values, result, scales, uncertain, columns, size, constants)  # type: ignore[no-any-return]  # untyped
 
 
 # Known sizes become whole vectors.
-_WALKS: Final = {_LANES: _walk_blocks_of_16, 2 * _LANES: _walk_blocks_of_32}
+_WALKS: Final = {LANES: _walk_blocks_of_16, 2 * LANES: _walk_blocks_of_32}
 
 
 def round_usual_rows(
@@ -309,7 +288,7 @@ def round_usual_rows(
     uncertain: NDArray[np.bool_],
     columns: int,
     block_size: int,
-    constants: Any,  # noqa: ANN401 - a NamedTuple or several
+    constants: Any,
 ) -> int:
     """Quantise half to even, to values or (where ``result`` holds unsigned integers) to codes.
 

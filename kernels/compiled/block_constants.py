@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from kernels.compiled.block_loops import Grid
+from kernels.compiled.block_elements import Grid
 from kernels.definitions.block_grids import ElementGrid, carry_threshold, scale_exponents, top_exponent
 from kernels.definitions.blocks import magnitude_of_code
 from kernels.fields import (

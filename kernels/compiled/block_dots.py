@@ -10,15 +10,15 @@ Extra memory: both operands in float64, or as many int8 limbs as their widths ne
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import numba
 import numpy as np
 
+from kernels.block_sums import BlockSums, check_blocks, check_width
 from kernels.compiled.dot_panels import largest_magnitude
-from kernels.compiled.exact_dots import check_shapes
 from kernels.compiled.int8_dots import int8_matmul_is_exact
-from kernels.compiled.limbs import PART_BITS, fits, has_int8_dot_products, limb_matmul, limbs_for, split
+from kernels.compiled.limbs import fits, has_int8_dot_products, limb_matmul, limbs_for, split
 from kernels.definitions.dots import block_dot_aligned
 from kernels.products import exact_matmul, matmul_in
 
@@ -27,27 +27,7 @@ if TYPE_CHECKING:
 
 _ROWS: Final = 128
 _INT64_BITS: Final = 62
-
-
-class BlockSums(NamedTuple):
-    """Exact sums of shape ``(m, n)``: ``sum(parts[p] * 2**(32 * p)) * 2**(row_exponents[i] + column_exponents[j])``.
-
-    ``parts`` has shape ``(p, m, n)``: int64, or Python integers (then there is one part).
-    """
-
-    parts: NDArray[Any]
-    row_exponents: NDArray[np.int64]
-    column_exponents: NDArray[np.int64]
-
-    def integers(self) -> NDArray[Any]:
-        """The sums in the units of their rows and columns: int64, or Python integers where there are several parts."""
-        if len(self.parts) == 1:
-            single: NDArray[Any] = self.parts[0]
-            return single
-        total: NDArray[Any] = self.parts[-1].astype(object)
-        for part in self.parts[-2::-1]:
-            total = (total << PART_BITS) + part.astype(object)
-        return total
+_FLOAT64_BITS: Final = 53
 
 
 @numba.njit(cache=True, nogil=True)
@@ -86,30 +66,6 @@ def _scale_columns(
             sums[column] += most * abs(scaled)
 
 
-def check_blocks(
-    left: NDArray[Any],
-    right: NDArray[Any],
-    left_exponents: NDArray[Any],
-    right_exponents: NDArray[Any],
-    block: int,
-) -> None:
-    """Refuse shapes of elements and exponents that do not fit.
-
-    Raises:
-        ValueError: with the shapes given and wanted.
-    """
-    check_shapes(left, right)
-    if block < 1:
-        raise ValueError(f"blocks of {block} elements: at least 1")
-    blocks = -(-left.shape[1] // block)
-    wanted = (left.shape[0], blocks), (blocks, right.shape[1])
-    if left_exponents.shape != wanted[0] or right_exponents.shape != wanted[1]:
-        raise ValueError(
-            f"exponents of shapes {left_exponents.shape} and {right_exponents.shape} for {blocks} blocks of {block} "
-            f"along k = {left.shape[1]}: give {wanted[0]} and {wanted[1]}"
-        )
-
-
 def block_matmul(
     left: NDArray[Any],
     right: NDArray[Any],
@@ -121,7 +77,7 @@ def block_matmul(
     """The exact product of two block-scaled matrices, as `kernels.definitions.dots.block_dot`.
 
     Args:
-        left: element integers below ``2**53`` in any numeric dtype, shape ``(m, k)``.
+        left: element integers in any numeric dtype that holds them, shape ``(m, k)``.
         right: the same, shape ``(k, n)``.
         left_exponents: binary exponent of each block's unit, shape ``(m, ceil(k / block))``.
         right_exponents: the same, shape ``(ceil(k / block), n)``.
@@ -142,14 +98,12 @@ def block_matmul(
     left_shifts = (left_exponents - rows[:, None]).astype(np.int64)
     right_shifts = (right_exponents - columns[None, :]).astype(np.int64)
     exponents = rows.astype(np.int64), columns.astype(np.int64)
-    widest = [
-        largest_magnitude(values).bit_length() + int(shifts.max(initial=0))
-        for values, shifts in ((left, left_shifts), (right, right_shifts))
-    ]
-    if max(widest) > _INT64_BITS:
+    bits = [largest_magnitude(values).bit_length() for values in (left, right)]
+    widest = [own + int(shifts.max(initial=0)) for own, shifts in zip(bits, (left_shifts, right_shifts), strict=True)]
+    if max(widest) > _INT64_BITS or max(bits) > _FLOAT64_BITS:
         sums = exact_matmul(_shifted(left, left_shifts, block, 1), _shifted(right, right_shifts, block, 0))
         return BlockSums(sums[None], *exponents)
-    # Exact: an element has at most 53 bits and the factors are powers of two.
+    # Exact: elements have at most 53 bits here, and the factors are powers of two.
     scaled_left, scaled_right = np.empty(left.shape), np.empty(right.shape)
     largest, sums_of = np.zeros(left.shape[1]), np.zeros(right.shape[1])
     _scale_rows(left, np.ldexp(1.0, left_shifts), block, scaled_left, largest)
@@ -226,8 +180,7 @@ def block_matmul_aligned(
         ValueError: if shapes do not fit or the width is out of range.
     """
     check_blocks(left, right, left_exponents, right_exponents, block)
-    if not 1 <= width <= 63:
-        raise ValueError(f"a result of {width} bits: 1 to 63 are allowed")
+    check_width(width)
     shape = left.shape[0], right.shape[1]
     first = np.zeros(shape) if initial is None else np.broadcast_to(initial, shape)
     largest = min(block, max(left.shape[1], 1)) * largest_magnitude(left) * largest_magnitude(right)

@@ -1,16 +1,15 @@
-"""Compiled loops over blocks with a scale that is a power of two, in values or in codes, and what other loops share.
+"""Compiled loops over blocks with a scale that is a power of two, in values or in codes.
 
 The fast loops (rounding half to even, scales that are normal numbers) are made of the passes of `block_chunks`; the
 others do one block after the other, by any rounding and with any scale. The step of a power-of-two rule is one integer
-addition to the bits of the largest magnitude (see `blocks`); rounding to the grid adds and subtracts the power of two
-whose last bit is the grid's spacing, so the adder rounds half to even. Integers are converted back to their width after
-every operation, because Numba would widen them to 64 bits.
+addition to the bits of the largest magnitude (see `blocks`). Integers are converted back to their width
+after every operation, because Numba would widen them to 64 bits.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import numba
 import numpy as np
@@ -18,7 +17,19 @@ from numba import types
 
 from kernels.compiled.bits import convert, from_bits, to_bits
 from kernels.compiled.block_chunks import Scalar, find_scales, largest_magnitude, meaning_of, round_block
-from kernels.compiled.lanes import add, both, exclusive, shift_right, sub
+from kernels.compiled.block_elements import (
+    Grid,
+    magic_number,
+    magnitude_code,
+    magnitude_of,
+    power_of_two,
+    random_threshold,
+    round_by_threshold,
+    signed_code,
+    signed_like,
+)
+from kernels.compiled.lanes import add, both, shift_right, sub
+from kernels.compiled.vectors import LANES, load, smaller, spread, store
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,67 +39,6 @@ NOT_FINITE: Final = 1
 """A block held infinity, or a NaN that is to be refused."""
 TOO_LARGE: Final = 2
 """A result exceeds the dtype."""
-
-
-class Grid(NamedTuple):
-    """Constants of a block format for one dtype; unsigned integers and floats of that dtype where it says so."""
-
-    magnitude_mask: Any
-    """Unsigned: all bits but the sign."""
-    exponent_mask: Any
-    """Unsigned: the bits of infinity."""
-    addend: Any
-    """Unsigned: what the scale rule adds to the bits of the largest magnitude."""
-    minimum_field: Any
-    """Unsigned: the bits of ``2**minimum_exponent``."""
-    magic_step: Any
-    """Unsigned: from the bits of a number's power of two to those of the magic number that rounds it."""
-    limit: Any
-    """Float: the largest element above zero."""
-    negative_limit: Any
-    """Float: the largest magnitude below zero."""
-    zero: Any
-    """Float: -0.0 to keep minus zero, +0.0 to make it plus zero."""
-    threshold: Any
-    """Float: the part of a spacing from which magnitudes are rounded up, if not half to even."""
-    half_even: bool
-    float_bits: int
-    """Mantissa bits of the dtype."""
-    float_bias: int
-    mantissa_bits: int
-    top: int
-    """Exponent of the largest element."""
-    low: int
-    """Least exponent of a scale."""
-    high: int
-    low_field: Any
-    """Unsigned: the exponent bits of amax that lead to the least usual scale; ``high_field`` to the greatest."""
-    high_field: Any
-    top_field: Any
-    """Unsigned: ``top`` in the place of an exponent field, modulo the width."""
-    reciprocal: Any
-    """Unsigned: from the bits of a power of two to those of its reciprocal."""
-    usual_low: Any
-    """Unsigned: the bits of the least amax above 0 whose block is usual."""
-    usual_span: Any
-    """Unsigned: from there to the first amax whose block is not."""
-    code_shift: Any
-    """Unsigned: from an exponent field to its place in a code."""
-    sign_shift: Any
-    """Unsigned: from the sign bit to the last one."""
-    sign_code: Any
-    """Unsigned: the sign bit of a code; 0 for two's complement, which has ``flip`` all ones (else 0) instead."""
-    flip: Any
-    code_mask: Any
-    """Unsigned: the bits of a code."""
-    scale_offset: int
-    """From a scale's exponent to its code."""
-    scale_mask: int
-    width: int
-    """Bits of an element's code."""
-    twos_complement: bool
-    keep_nan: bool
-    """Whether a NaN makes a block NaN instead of being refused."""
 
 
 @numba.njit(forceinline=True)
@@ -106,19 +56,6 @@ def _scale_exponent(largest: Scalar, grid: Grid) -> Scalar:
 
 
 @numba.njit(forceinline=True)
-def _power_of_two(exponent: int, grid: Grid) -> Scalar:
-    return from_bits((exponent + grid.float_bias) << grid.float_bits, grid.limit)
-
-
-@numba.njit(forceinline=True)
-def magic_number(clipped: Scalar, grid: Grid) -> Scalar:
-    """The power of two whose last bit is the spacing of the grid at a magnitude."""
-    mask = grid.magnitude_mask
-    field = max(convert(to_bits(clipped) & grid.exponent_mask, mask), grid.minimum_field)
-    return from_bits(field + grid.magic_step, grid.limit)
-
-
-@numba.njit(forceinline=True)
 def _clip(scaled: Scalar, bits: Scalar, grid: Grid) -> Scalar:
     return min(scaled, grid.negative_limit if bits > grid.magnitude_mask else grid.limit)
 
@@ -127,27 +64,6 @@ def _clip(scaled: Scalar, bits: Scalar, grid: Grid) -> Scalar:
 def _signed(magnitude: Scalar, bits: Scalar, grid: Grid) -> Scalar:
     mask = grid.magnitude_mask
     return from_bits(to_bits(magnitude) | (bits & ~mask), grid.limit) + grid.zero
-
-
-@numba.njit(forceinline=True)
-def round_by_threshold(clipped: Scalar, threshold: Scalar, grid: Grid) -> Scalar:
-    """One magnitude to the grid, by any rounding: down to the grid, then up from the threshold on (both exact)."""
-    magic = magic_number(clipped, grid)
-    nearest = (clipped + magic) - magic
-    mask = grid.magnitude_mask
-    spacing = from_bits(to_bits(magic) - convert(grid.float_bits << grid.float_bits, mask), grid.limit)
-    below = nearest - (spacing if nearest > clipped else convert(0, clipped))
-    up = below + (spacing if clipped - below >= threshold * spacing else convert(0, clipped))
-    return nearest if grid.half_even else up
-
-
-@numba.njit(forceinline=True)
-def random_threshold(random: NDArray[Any], place: int, random_width: int, grid: Grid) -> Scalar:
-    """The part of a spacing from which a value is rounded up: where its top bits plus the random ones carry."""
-    if random_width == 0:
-        return grid.threshold
-    steps = convert((1 << random_width) - np.int64(random[place]), grid.limit)
-    return steps * _power_of_two(-random_width, grid)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -190,8 +106,19 @@ def _find_power_codes(
 
 @numba.njit(forceinline=True)
 def _clipped(value: Scalar, down: Scalar, grid: Grid) -> Scalar:
-    bits = to_bits(value)
-    return _clip(from_bits(bits & grid.magnitude_mask, grid.limit) * down, bits, grid)
+    """Magnitudes divided by the scale, at most the largest element of their sign; of a value or a vector."""
+    negative = shift_right(to_bits(value), spread(grid.sign_shift, value))  # all ones, or zero
+    beyond = both(negative, spread(sub(to_bits(grid.negative_limit), to_bits(grid.limit)), value))
+    limit = from_bits(add(spread(to_bits(grid.limit), value), beyond), grid.limit)
+    return smaller(magnitude_of(value, grid) * spread(down, value), limit)
+
+
+@numba.njit(forceinline=True)
+def _decoded(value: Scalar, up: Scalar, down: Scalar, grid: Grid) -> Scalar:
+    clipped = _clipped(value, down, grid)
+    magic = magic_number(clipped, grid)
+    rounded = ((clipped + magic) - magic) * spread(up, value)
+    return signed_like(rounded, value, grid) + spread(grid.zero, value)
 
 
 @numba.njit(forceinline=True)
@@ -199,28 +126,14 @@ def _cast_by_power(
     values: NDArray[Any], result: NDArray[Any], start: int, size: int, numbers: NDArray[Any], block: int, grid: Grid
 ) -> bool:
     up, down = numbers[0, block], numbers[1, block]
-    for place in range(size):
+    in_vectors = size - size % LANES
+    for place in range(0, in_vectors, LANES):
         index = np.uintp(start + place)  # unsigned: Numba then needs no code for negative indices
-        clipped = _clipped(values[index], down, grid)
-        magic = magic_number(clipped, grid)
-        result[index] = _signed(((clipped + magic) - magic) * up, to_bits(values[index]), grid)
+        store(result, index, _decoded(load(values, index), up, down, grid))
+    for place in range(in_vectors, size):
+        index = np.uintp(start + place)
+        result[index] = _decoded(values[index], up, down, grid)
     return False
-
-
-@numba.njit(forceinline=True)
-def magnitude_code(clipped: Scalar, grid: Grid) -> Scalar:
-    """The code of a magnitude rounded half to even: its steps of the grid's spacing, and where its binade begins."""
-    magic = to_bits(magic_number(clipped, grid))
-    steps = sub(to_bits(clipped + from_bits(magic, grid.limit)), magic)
-    return add(steps, shift_right(sub(sub(magic, grid.magic_step), grid.minimum_field), grid.code_shift))
-
-
-@numba.njit(forceinline=True)
-def signed_code(code: Scalar, value: Scalar, grid: Grid) -> Scalar:
-    """The code with the sign of a value: above the magnitude, or in two's complement."""
-    negative = shift_right(to_bits(value), grid.sign_shift)
-    flip = both(negative, grid.flip)
-    return add(both(sub(exclusive(code, flip), flip), grid.code_mask), both(negative, grid.sign_code))
 
 
 @numba.njit(forceinline=True)
@@ -228,7 +141,12 @@ def _encode_by_power(
     values: NDArray[Any], codes: NDArray[Any], start: int, size: int, numbers: NDArray[Any], block: int, grid: Grid
 ) -> bool:
     down = numbers[1, block]
-    for place in range(size):
+    in_vectors = size - size % LANES
+    for place in range(0, in_vectors, LANES):
+        index = np.uintp(start + place)
+        vector = load(values, index)
+        store(codes, index, signed_code(magnitude_code(_clipped(vector, down, grid), grid), vector, grid))
+    for place in range(in_vectors, size):
         index = np.uintp(start + place)
         code = magnitude_code(_clipped(values[index], down, grid), grid)
         codes[index] = signed_code(code, values[index], grid)
@@ -299,8 +217,8 @@ def cast_rows(
                 continue
             exponent = 0 if largest == 0 else _scale_exponent(largest, grid)
             first, second = exponent >> 1, exponent - (exponent >> 1)
-            down_first, down_second = _power_of_two(-first, grid), _power_of_two(-second, grid)
-            up_first, up_second = _power_of_two(first, grid), _power_of_two(second, grid)
+            down_first, down_second = power_of_two(-first, grid), power_of_two(-second, grid)
+            up_first, up_second = power_of_two(first, grid), power_of_two(second, grid)
             for place in range(size):
                 index = np.uintp(start + place)
                 bits = to_bits(values[index])
@@ -348,8 +266,8 @@ def encode_rows(
             index += 1
             if largest == 0:
                 exponent = 0
-            first = _power_of_two(-(exponent >> 1), grid)
-            second = _power_of_two((exponent >> 1) - exponent, grid)
+            first = power_of_two(-(exponent >> 1), grid)
+            second = power_of_two((exponent >> 1) - exponent, grid)
             for place in range(start, start + size):
                 bits = to_bits(values[place])
                 magnitude = from_bits(bits & grid.magnitude_mask, grid.limit)
@@ -381,7 +299,7 @@ def scale_rows(
             if exponent == nan_exponent:
                 elements[start : start + size] = convert(math.nan, grid.limit)
                 continue
-            first, second = _power_of_two(exponent >> 1, grid), _power_of_two(exponent - (exponent >> 1), grid)
+            first, second = power_of_two(exponent >> 1, grid), power_of_two(exponent - (exponent >> 1), grid)
             for place in range(start, start + size):
                 scaled = elements[place] * first * second
                 if abs(scaled) == math.inf and abs(elements[place]) != math.inf:

@@ -20,7 +20,6 @@ from kernels.compiled.block_constants import block_constants
 from kernels.compiled.block_loops import (
     DONE,
     NOT_FINITE,
-    Grid,
     cast_rows,
     encode_rows,
     scale_rows,
@@ -59,7 +58,9 @@ from kernels.fields import (
 from kernels.rounding import HALF_EVEN
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import DTypeLike, NDArray
+
+    from kernels.compiled.block_elements import Grid
 
     Values = NDArray[np.float32] | NDArray[np.float64]
 
@@ -194,7 +195,7 @@ def decode(
     elements: NDArray[Any],
     scales: NDArray[Any],
     fields: BlockFields,
-    dtype: Any,  # noqa: ANN401 - anything NumPy takes for a dtype
+    dtype: DTypeLike,
     *,
     tensor_scale: float = 1.0,
 ) -> NDArray[Any]:
@@ -378,5 +379,5 @@ def _check_state(state: int, values: Values, nan: int) -> None:
     )
 
 
-def _unsigned(width: int) -> Any:  # noqa: ANN401 - a NumPy type
+def _unsigned(width: int) -> type[np.unsignedinteger[Any]]:
     return np.uint8 if width <= 8 else np.uint16 if width <= 16 else np.uint32

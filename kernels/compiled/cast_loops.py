@@ -13,6 +13,7 @@ import numpy as np
 
 from kernels.cast_constants import CastConstants
 from kernels.compiled.bits import convert, from_bits, to_bits
+from kernels.compiled.fetching import SPAN, fetch_ahead
 from kernels.rounding import CEILING, FLOOR, HALF_EVEN, TOWARD_ZERO
 
 if TYPE_CHECKING:
@@ -114,34 +115,6 @@ def _sign_bit(like: float) -> Any:  # noqa: ANN401 - a uint32 or uint64
 
 
 @numba.njit(cache=True, nogil=True)
-def cast_half_even(
-    values: NDArray[Any], result: NDArray[Any], bounds: NDArray[Any], integers: NDArray[Any], floats: NDArray[Any]
-) -> bool:
-    """Clamp, round half to even, flush: the definition where overflow saturates.
-
-    Only the rounding itself is in the working type, the rest in that of the values, which may be narrower.
-    """
-    clamp, constants = _unpack_clamp(bounds), _unpack(integers, floats)
-    sign_bit = _sign_bit(clamp.low)
-    nan_found = False
-    for index in range(values.size):
-        value = values[index]
-        clamped = value if value < clamp.high else clamp.high
-        clamped = clamped if clamped > clamp.low else clamp.low
-        bits = to_bits(clamped)
-        magnitude = convert(from_bits(bits & ~sign_bit, clamp.low), constants.low)
-        exponent = max(to_bits(magnitude) & constants.exponent_mask, constants.least_exponent)
-        magic = from_bits(exponent + constants.magic_offset, constants.low)
-        rounded = convert((magnitude + magic) - magic, clamp.low)
-        rounded = rounded if rounded >= clamp.least else clamp.flushed
-        signed = from_bits(to_bits(rounded) | (bits & sign_bit), clamp.low) + clamp.zero_addend
-        is_nan = value != value  # noqa: PLR0124 - the test for NaN
-        nan_found |= is_nan
-        result[index] = clamp.nan if is_nan else signed
-    return nan_found
-
-
-@numba.njit(cache=True, nogil=True)
 def _leave(magnitude: float, exponent: int, threshold: float, leaves_at: int, constants: CastConstants) -> Scalar:
     """Round a magnitude by its rest: truncate, and leave for the next point beyond the threshold."""
     magic = from_bits(exponent + constants.magic_offset, constants.low)
@@ -160,26 +133,32 @@ def _leave(magnitude: float, exponent: int, threshold: float, leaves_at: int, co
 def cast_saturating(
     values: NDArray[Any], result: NDArray[Any], bounds: NDArray[Any], integers: NDArray[Any], floats: NDArray[Any]
 ) -> bool:
-    """The same for every rounding but the stochastic one."""
+    """Clamp, round by any mode but the stochastic one, flush: the definition where overflow saturates.
+
+    Only the rounding itself is in the working type, the rest in that of the values, which may be narrower.
+    """
     clamp, constants = _unpack_clamp(bounds), _unpack(integers, floats)
     sign_bit = _sign_bit(clamp.low)
     nan_found = False
-    for index in range(values.size):
-        value = values[index]
-        clamped = value if value < clamp.high else clamp.high
-        clamped = clamped if clamped > clamp.low else clamp.low
-        bits = to_bits(clamped)
-        negative = bits >= sign_bit
-        magnitude = convert(from_bits(bits & ~sign_bit, clamp.low), constants.low)
-        exponent = max(to_bits(magnitude) & constants.exponent_mask, constants.least_exponent)
-        threshold = constants.threshold_negative if negative else constants.threshold_positive
-        leaves_at = constants.leaves_at_negative if negative else constants.leaves_at_positive
-        rounded = convert(_leave(magnitude, exponent, threshold, leaves_at, constants), clamp.low)
-        rounded = rounded if rounded >= clamp.least else clamp.flushed
-        signed = from_bits(to_bits(rounded) | (bits & sign_bit), clamp.low) + clamp.zero_addend
-        is_nan = value != value  # noqa: PLR0124 - the test for NaN
-        nan_found |= is_nan
-        result[index] = clamp.nan if is_nan else signed
+    for start in range(0, values.size, SPAN):
+        fetch_ahead(values, result, start, SPAN)
+        for place in range(start, min(start + SPAN, values.size)):
+            index = np.uintp(place)
+            value = values[index]
+            clamped = value if value < clamp.high else clamp.high
+            clamped = clamped if clamped > clamp.low else clamp.low
+            bits = to_bits(clamped)
+            negative = bits >= sign_bit
+            magnitude = convert(from_bits(bits & ~sign_bit, clamp.low), constants.low)
+            exponent = max(to_bits(magnitude) & constants.exponent_mask, constants.least_exponent)
+            threshold = constants.threshold_negative if negative else constants.threshold_positive
+            leaves_at = constants.leaves_at_negative if negative else constants.leaves_at_positive
+            rounded = convert(_leave(magnitude, exponent, threshold, leaves_at, constants), clamp.low)
+            rounded = rounded if rounded >= clamp.least else clamp.flushed
+            signed = from_bits(to_bits(rounded) | (bits & sign_bit), clamp.low) + clamp.zero_addend
+            is_nan = value != value  # noqa: PLR0124 - the test for NaN
+            nan_found |= is_nan
+            result[index] = clamp.nan if is_nan else signed
     return nan_found
 
 
@@ -205,15 +184,18 @@ def cast_fixed(values: NDArray[Any], result: NDArray[Any], bounds: NDArray[Any],
     clamp = _unpack_clamp(bounds)
     scale, unit = convert(2.0**exponent, clamp.low), convert(2.0**-exponent, clamp.low)
     nan_found = False
-    for index in range(values.size):
-        value = values[index]
-        clamped = value if value < clamp.high else clamp.high
-        clamped = clamped if clamped > clamp.low else clamp.low
-        is_nan = value != value  # noqa: PLR0124 - the test for NaN
-        nan_found |= is_nan
-        # Minus zero plus zero is zero.
-        rounded = _to_integer(clamped * scale, rounding) * unit + clamp.zero_addend
-        result[index] = clamp.nan if is_nan else rounded
+    for start in range(0, values.size, SPAN):
+        fetch_ahead(values, result, start, SPAN)
+        for place in range(start, min(start + SPAN, values.size)):
+            index = np.uintp(place)
+            value = values[index]
+            clamped = value if value < clamp.high else clamp.high
+            clamped = clamped if clamped > clamp.low else clamp.low
+            is_nan = value != value  # noqa: PLR0124 - the test for NaN
+            nan_found |= is_nan
+            # Minus zero plus zero is zero.
+            rounded = _to_integer(clamped * scale, rounding) * unit + clamp.zero_addend
+            result[index] = clamp.nan if is_nan else rounded
     return nan_found
 
 
@@ -241,29 +223,6 @@ def cast_fixed_wrapping(
         result[index] = clamp.nan if value != value else rest * modulus  # noqa: PLR0124 - the test for NaN
         not_finite_found |= not (value < np.inf and value > -np.inf)
     return not_finite_found
-
-
-@numba.njit(cache=True, nogil=True)
-def cast_half_even_by_bits(
-    values: NDArray[np.float32], result: NDArray[np.float32], dropped_bits: int, high: np.float32, nan: np.float32
-) -> bool:
-    """Half to even and saturation where binades are float32's own: drop bits of the pattern, subnormal or not."""
-    nan_found = False
-    sign_bit, one = np.uint32(1 << 31), np.uint32(1)
-    dropped = np.uint32(dropped_bits)
-    kept = np.uint32((np.uint32(0xFFFFFFFF) >> dropped) << dropped)
-    below_half = np.uint32((one << dropped >> one) - one) if dropped else np.uint32(0)
-    parity = one if dropped else np.uint32(0)
-    high_bits = to_bits(high)
-    for index in range(values.size):
-        bits = to_bits(values[index])
-        magnitude = bits & ~sign_bit
-        rounded = (magnitude + below_half + ((magnitude >> dropped) & parity)) & kept
-        rounded = min(rounded, high_bits)
-        is_nan = values[index] != values[index]
-        nan_found |= is_nan
-        result[index] = nan if is_nan else from_bits(rounded | (bits & sign_bit), high)
-    return nan_found
 
 
 @numba.njit(cache=True, nogil=True)

@@ -31,19 +31,21 @@ from kernels.code_constants import (
     fixed_code_constants,
     float_code_constants,
 )
-from kernels.compiled import cast_loops, code_loops
+from kernels.compiled import cast_loops, code_loops, half_even
 from kernels.compiled.fixed_words import WordOptions, encode_words
 from kernels.definitions.fixed import WRAPS
-from kernels.extents import FLOAT32, FLOAT64, FloatType, check_holds, extent, holds, value_of, width_of
-from kernels.fields import OVERFLOW_WRAP, SUBNORMALS_GRADUAL, FixedFields, FloatFields
+from kernels.extents import FLOAT32, FLOAT64, FloatType, check_holds, holds, value_of, width_of
+from kernels.fields import OVERFLOW_WRAP, FixedFields, FloatFields
+from kernels.half_even_constants import half_even_constants
 from kernels.rounding import HALF_EVEN, STOCHASTIC
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import NDArray
+    from numpy.typing import DTypeLike, NDArray
 
     from kernels.code_constants import FixedCodeConstants, FloatCodeConstants
+    from kernels.half_even_constants import HalfEvenConstants
 
     Fields = FixedFields | FloatFields
 
@@ -134,7 +136,7 @@ def encode_array(
     return codes
 
 
-def decode_array(codes: NDArray[Any], fields: Fields, dtype: Any) -> NDArray[Any]:  # noqa: ANN401 - as NumPy's
+def decode_array(codes: NDArray[Any], fields: Fields, dtype: DTypeLike) -> NDArray[Any]:
     """The values of codes; see `kernels.compiled.minifloat.decode` and `kernels.compiled.fixed.decode`."""
     check_cast(fields, CastOptions())
     check_subnormals()
@@ -202,7 +204,7 @@ class _Arrays(NamedTuple):
 
 
 def _arrays(
-    constants: CastConstants | FloatCodeConstants | FixedCodeConstants,
+    constants: CastConstants | HalfEvenConstants | FloatCodeConstants | FixedCodeConstants,
     float_type: FloatType,
     integers: tuple[str, ...],
     floats: tuple[str, ...],
@@ -217,7 +219,7 @@ class _Plan(NamedTuple):
     """All that a cast of values of one type needs."""
 
     loop: Callable[..., bool] | None
-    """A loop of `kernels.compiled.cast_loops`; None for fixed point on integers and for the definition."""
+    """A loop of `cast_loops` or `half_even`; None for fixed point on integers and for the definition."""
     arguments: tuple[Any, ...]
     """Of the loop, after values and result."""
 
@@ -235,34 +237,21 @@ def _plan(fields: Fields, options: CastOptions, float_type: FloatType, nan: floa
     working = working_type(fields, options, float_type)
     if working is None or not _has_loop(fields, options, float_type):
         return _Plan(None, ())
+    if options.rounding == HALF_EVEN and saturates_only(options):
+        numbers = half_even_constants(fields, options, float_type, nan)
+        names = half_even.PATTERNS, half_even.FLOATS
+        return _Plan(half_even.cast_half_even, tuple(_arrays(numbers, float_type, *names)))
     constants = cast_constants(fields, options, working, nan)
-    if _rounds_patterns(fields, options, float_type):
-        dropped = FLOAT32.mantissa_bits - extent(fields).first_binade + extent(fields).unit
-        return _Plan(cast_loops.cast_half_even_by_bits, (dropped, np.float32(constants.high), np.float32(nan)))
     arrays = _arrays(constants, working, cast_loops.INTEGERS, cast_loops.FLOATS)
     if isinstance(fields, FixedFields) and options.overflow == OVERFLOW_WRAP:
         return _Plan(cast_loops.cast_wrapping, (*arrays, fields.width - fields.fraction_bits))
     if saturates_only(options):
         c = constants
         bounds = np.array([c.low, c.high, c.least, c.flushed, c.zero_addend, c.nan], dtype=float_type.name)
-        loop = cast_loops.cast_half_even if options.rounding == HALF_EVEN else cast_loops.cast_saturating
-        return _Plan(loop, (bounds, *arrays))
+        return _Plan(cast_loops.cast_saturating, (bounds, *arrays))
     if options.rounding == STOCHASTIC:
         return _Plan(cast_loops.cast_stochastic, tuple(arrays))
     return _Plan(cast_loops.cast_any_mode, tuple(arrays))
-
-
-def _rounds_patterns(fields: Fields, options: CastOptions, float_type: FloatType) -> bool:
-    """Whether the format is float32 with fewer mantissa bits, and the cast the quick one."""
-    return (
-        isinstance(fields, FloatFields)
-        and float_type is FLOAT32
-        and fields.subnormals == SUBNORMALS_GRADUAL
-        and bool(fields.signed)
-        and extent(fields).first_binade == FLOAT32.least_exponent
-        and saturates_only(options)
-        and options.rounding == HALF_EVEN
-    )
 
 
 def _cast(

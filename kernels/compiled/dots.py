@@ -70,7 +70,7 @@ def matmul(
     """
     check_shapes(left, right)
     check_options(product, accumulator)
-    first = _initial(initial, (left.shape[0], right.shape[1]), accumulator)
+    first = first_values(initial, (left.shape[0], right.shape[1]), accumulator)
     result: NDArray[Any] | None = None
     if accumulator.grid is None and product is None:
         exact = exact_matmul(left, right)
@@ -103,7 +103,12 @@ def _exact_sum(product: NDArray[Any], first: NDArray[Any]) -> NDArray[Any]:
     return total
 
 
-def _initial(initial: NDArray[Any] | None, shape: tuple[int, int], accumulator: AccumulatorFields) -> NDArray[Any]:
+def first_values(initial: NDArray[Any] | None, shape: tuple[int, int], accumulator: AccumulatorFields) -> NDArray[Any]:
+    """What accumulators start from, in the shape of the result: float64 for a float accumulator, else integers.
+
+    Raises:
+        ValueError: if a value is no number of the accumulator's format.
+    """
     dtype = np.float64 if isinstance(accumulator.grid, FloatFields) else np.int64
     if initial is None:
         return np.zeros(shape, dtype=dtype)

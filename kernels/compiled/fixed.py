@@ -17,7 +17,7 @@ from kernels.fields import FLUSH_AFTER_ROUNDING, OVERFLOW_SATURATE, FixedFields
 from kernels.rounding import HALF_EVEN
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import DTypeLike, NDArray
 
 
 def cast(
@@ -84,7 +84,7 @@ def encode(
     return encode_array(values, fields, options, random_bits)
 
 
-def decode(codes: NDArray[Any], fields: FixedFields, dtype: Any = np.float32) -> NDArray[Any]:  # noqa: ANN401 - NumPy's
+def decode(codes: NDArray[Any], fields: FixedFields, dtype: DTypeLike = np.float32) -> NDArray[Any]:
     """The values of codes of fixed point.
 
     Args:

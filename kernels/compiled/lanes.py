@@ -2,7 +2,8 @@
 
 Integers that stay as wide as they are, bit patterns of floats, and the round trip through half precision.
 
-Numba widens 32-bit integer arithmetic to 64 bits, which halves the lanes of every vector; these do not.
+Numba widens 32-bit integer arithmetic to 64 bits, which halves the lanes of every vector; these do not. Those on
+integers and `multiply_add` take vectors of `kernels.compiled.vectors` as well.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
+
+from kernels.compiled.vectors import LANES, Vector, lane_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +32,7 @@ def _binary(name: str) -> Callable[[Any, Any], Any]:
     """An LLVM integer instruction on two operands of one type, without widening (wrapping like hardware)."""
 
     def operation(_context: Lane, left: Lane, right: Lane) -> Lane:
-        if left != right or not isinstance(left, types.Integer):
+        if left != right or not isinstance(lane_of(left), types.Integer):
             return None
 
         def generate(_context: Lane, builder: Lane, _signature: Lane, operands: Lane) -> Lane:
@@ -47,6 +50,7 @@ mul = _binary("mul")
 shift_left = _binary("shl")
 shift_right = _binary("ashr")
 both = _binary("and_")
+either = _binary("or_")
 exclusive = _binary("xor")
 
 
@@ -64,12 +68,16 @@ def choose(_context: Lane, condition: Lane, first: Lane, second: Lane) -> Lane:
 
 @intrinsic
 def multiply_add(_context: Lane, first: Lane, second: Lane, addend: Lane) -> Lane:
-    """``first * second + addend``, rounded once; three floats of one type."""
-    if not isinstance(first, types.Float) or first != second or first != addend:
+    """``first * second + addend``, rounded once; three floats, or vectors of floats, of one type."""
+    if not isinstance(lane_of(first), types.Float) or first != second or first != addend:
         return None
 
     def generate(_context: Lane, builder: Lane, _signature: Lane, operands: Lane) -> Lane:
-        return builder.fma(*operands)
+        if not isinstance(first, Vector):
+            return builder.fma(*operands)
+        kind = operands[0].type
+        name = f"llvm.fma.v{LANES}f{first.lane.bitwidth}"
+        return builder.call(builder.module.declare_intrinsic(name, fnty=ir.FunctionType(kind, [kind] * 3)), operands)
 
     return first(first, second, addend), generate
 

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 _ROWS: Final = 256
 """Rows at a time: the 32-bit sums of all places stay in the second cache."""
-PART_BITS: Final = 32
-"""A wide result is ``sum part[i] * 2**(32 * i)``: four places of 8 bits in one int64."""
 
 
 def worthwhile(left_limbs: int, right_limbs: int) -> bool:
@@ -114,7 +112,8 @@ def limb_matmul(left: NDArray[np.int8], right: NDArray[np.int8], *, wide: int = 
         wide: 0 if every sum is known to stay below ``2**63``; else the number of parts of the result.
 
     Returns:
-        int64, shape ``(m, n)``, or ``(wide, m, n)`` with parts in base ``2**PART_BITS``.
+        int64, shape ``(m, n)``, or ``(wide, m, n)`` with the parts of `kernels.block_sums.BlockSums`: four
+        places of 8 bits each.
     """
     import torch
 

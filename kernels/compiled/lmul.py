@@ -7,6 +7,7 @@ with the signs in a word of their own and zeros as a large negative number.
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -22,7 +23,7 @@ from kernels.compiled.lmul_products import (
     operand_table,
     product_unit,
 )
-from kernels.compiled.lmul_sums import exact_field_sums, field_sums, sums_by_panels
+from kernels.compiled.lmul_sums import classes, exact_field_sums, field_sums, narrow, sums_by_panels
 from kernels.definitions import lmul as definition
 from kernels.definitions.dots import check_options
 from kernels.fields import (
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 __all__ = ["LMulTable", "matmul_codes", "multiply_codes", "operand_table", "product_unit"]
 
 _EXACT: Final = AccumulatorFields()
+_WORD_SPAN: Final = 58
+"""Operands that span so many bits, those of the mantissa among them, are integers of 62 bits."""
 
 
 def matmul_codes(
@@ -69,7 +72,7 @@ def matmul_codes(
 
     Raises:
         ValueError: if shapes or options do not fit, an operand is not finite, products may be infinite in an
-            accumulator that has no infinity, or 53 bits provably hold neither a chunk nor a clamped sum.
+            accumulator that has no infinity, or 53 bits do not provably hold a chunk.
     """
     check_shapes(left, right)
     check_options(None, accumulator)
@@ -94,6 +97,32 @@ def matmul_codes(
 def _formula(
     left: NDArray[Any], right: NDArray[Any], left_table: LMulTable, right_table: LMulTable, fields: LMulFields
 ) -> NDArray[Any]:
+    """Exact sums by the formula; where exponents span more than words hold, class by class of exponents."""
+    bits = max(fields.left_mantissa_bits, fields.right_mantissa_bits)
+    tables = left_table, right_table
+    if max(greatest_exponent(table) - least_exponent(table) for table in tables) + bits < _WORD_SPAN:
+        return _formula_in_words(left, right, left_table, right_table, fields)
+    unit = product_unit(left_table, right_table, fields)
+    # Sums of two factors of this many bits fit float64.
+    span = max((53 - left.shape[1].bit_length() - 2 * (bits + 2)) // 2, 1)
+    total = np.zeros((left.shape[0], right.shape[1]), dtype=object)
+    for (low, some_left), (other_low, some_right) in product(
+        classes(left, left_table, span), classes(right, right_table, span)
+    ):
+        first, second = _counted_from(some_left, low), _counted_from(some_right, other_low)
+        sums = _formula_in_words(left, right, first, second, fields)
+        total += sums.astype(object) << (low + other_low - bits - unit)
+    return narrow(total)
+
+
+def _counted_from(table: LMulTable, low: int) -> LMulTable:
+    """The table of a class with exponents from 0 on."""
+    return table._replace(exponent=np.where(table.sign == 0, 0, table.exponent - low))
+
+
+def _formula_in_words(
+    left: NDArray[Any], right: NDArray[Any], left_table: LMulTable, right_table: LMulTable, fields: LMulFields
+) -> NDArray[Any]:
     # Twice the depth: codes of the second half look into the second half of the tables.
     bits = max(fields.left_mantissa_bits, fields.right_mantissa_bits)
     left_power, left_value = _powers_and_values(left_table, bits, fields.left_mantissa_bits)
@@ -114,11 +143,9 @@ def _with_second_half(codes: NDArray[Any], size: int) -> list[NDArray[Any]]:
 
 def _powers_and_values(table: LMulTable, bits: int, own_bits: int) -> tuple[NDArray[Any], NDArray[Any]]:
     """``sign * 2**e`` and ``sign * (1 + m) * 2**(e + bits)``, both over the least power, as integers."""
-    span = greatest_exponent(table) - least_exponent(table)
-    dtype: type = np.int64 if span + bits < 60 else object
-    raised: NDArray[Any] = np.where(table.sign == 0, 0, table.exponent - least_exponent(table)).astype(dtype)
-    power = table.sign.astype(dtype) * (np.ones(raised.shape, dtype=dtype) << raised)
-    mantissa: NDArray[Any] = (table.mantissa << (bits - own_bits)).astype(dtype)
+    raised: NDArray[Any] = np.where(table.sign == 0, 0, table.exponent - least_exponent(table))
+    power = table.sign << raised
+    mantissa: NDArray[Any] = table.mantissa << (bits - own_bits)
     return power, power * (mantissa + (1 << bits))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numba
@@ -10,7 +11,7 @@ import numpy as np
 from kernels.compiled.dot_panels import add_to_odd, cast_array
 from kernels.compiled.exact_dots import look_up
 from kernels.compiled.lanes import Lane, add, exclusive, float_of
-from kernels.compiled.lmul_products import multiply_codes, product_unit
+from kernels.compiled.lmul_products import greatest_exponent, least_exponent, multiply_codes, product_unit
 from kernels.definitions import lmul as definition
 from kernels.fields import LMUL_FIELD_CLAMPED, ORDER_CHUNKS_EXACT, AccumulatorFields, FixedFields, LMulFields
 from kernels.orders import ordered_sum
@@ -44,42 +45,48 @@ def exact_field_sums(
     unit = product_unit(left_table, right_table, fields)
     bits = max(fields.left_mantissa_bits, fields.right_mantissa_bits)
     depth_bits = left.shape[1].bit_length()
-    whole = _classes(left_table, 1 << 20)[0], _classes(right_table, 1 << 20)[0]
-    spans = [high - low for low, high, _ in whole]
+    # A product's exponent is at most two above the sum of its operands', and its mantissa has `bits` bits below it.
+    needed = 3 + sum(greatest_exponent(table) - least_exponent(table) for table in (left_table, right_table))
     if fields.kind == LMUL_FIELD_CLAMPED:
-        needed = fields.exponent_high - fields.exponent_low + 1 + bits + depth_bits
-        if needed > _FLOAT64_BITS:
-            raise ValueError(
-                f"clamped L-Mul products from 2**{fields.exponent_low} to 2**{fields.exponent_high} summed over k = "
-                f"{left.shape[1]} need {needed} bits, and float64 has {_FLOAT64_BITS}: use LMUL_FIELD, or a float "
-                "accumulator"
-            )
-    # A product's exponent is at most one above the sum of its operands', and its mantissa has `bits` bits below it.
-    if sum(spans) + bits + 3 + depth_bits <= _FLOAT64_BITS or fields.kind == LMUL_FIELD_CLAMPED:
+        needed = fields.exponent_high - fields.exponent_low + 1
+    if needed + bits + depth_bits <= _FLOAT64_BITS:
         sums = field_sums(left, right, left_table, right_table, fields, np.float64)
         integers: NDArray[np.int64] = np.ldexp(sums, -unit).astype(np.int64)
         return integers
-    span = max((53 - bits - 5 - depth_bits) // 2, 1)
+    span = max((_FLOAT64_BITS - bits - 5 - depth_bits) // 2, 1)
     total = np.zeros((left.shape[0], right.shape[1]), dtype=object)
-    for low, _, some_left in _classes(left_table, span):
-        for other_low, _, some_right in _classes(right_table, span):
-            sums = field_sums(left, right, some_left, some_right, fields, np.float64)
-            least = low + other_low - bits
-            total += np.ldexp(sums, -least).astype(np.int64).astype(object) << (least - unit)
+    for (low, some_left), (other_low, some_right) in product(
+        classes(left, left_table, span), classes(right, right_table, span)
+    ):
+        sums = field_sums(left, right, some_left, some_right, fields, np.float64)
+        least = low + other_low
+        if fields.kind == LMUL_FIELD_CLAMPED:
+            least = min(max(least, fields.exponent_low), fields.exponent_high)
+        total += np.ldexp(sums, bits - least).astype(np.int64).astype(object) << (least - bits - unit)
+    return narrow(total)
+
+
+def classes(codes: NDArray[Any], table: LMulTable, span: int) -> list[tuple[int, LMulTable]]:
+    """The least of ``span`` neighbouring exponents, and a table that keeps their operands and takes all others as zero.
+
+    Only classes of which there is a code.
+    """
+    present = np.zeros(table.sign.size, dtype=np.bool_)
+    present[codes.reshape(-1)] = True
+    present &= table.sign != 0
+    result = []
+    while present.any():
+        low = int(table.exponent[present].min())
+        inside = (table.exponent >= low) & (table.exponent < low + span)
+        result.append((low, table._replace(sign=np.where(inside, table.sign, 0))))
+        present &= ~inside
+    return result
+
+
+def narrow(total: NDArray[Any]) -> NDArray[Any]:
+    """Python integers as int64 if 62 bits hold all of them."""
     largest = max((abs(value) for value in total.ravel()), default=0)
     return total.astype(np.int64) if largest.bit_length() <= 62 else total
-
-
-def _classes(table: LMulTable, span: int) -> list[tuple[int, int, LMulTable]]:
-    """Tables that keep the operands of ``span`` neighbouring exponents and take all others as zero."""
-    used = table.exponent[table.sign != 0]
-    low, high = int(used.min(initial=0)), int(used.max(initial=0))
-    result = []
-    for start in range(low, high + 1, span):
-        stop = min(start + span - 1, high)
-        inside = (table.exponent >= start) & (table.exponent <= stop)
-        result.append((start, stop, table._replace(sign=np.where(inside, table.sign, 0))))
-    return result
 
 
 def sums_by_panels(

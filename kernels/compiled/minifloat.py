@@ -16,7 +16,7 @@ from kernels.fields import FLUSH_AFTER_ROUNDING, OVERFLOW_SATURATE, FloatFields
 from kernels.rounding import HALF_EVEN
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import DTypeLike, NDArray
 
 
 def cast(
@@ -85,7 +85,7 @@ def encode(
     return encode_array(values, fields, options, random_bits)
 
 
-def decode(codes: NDArray[Any], fields: FloatFields, dtype: Any = np.float32) -> NDArray[Any]:  # noqa: ANN401 - NumPy's
+def decode(codes: NDArray[Any], fields: FloatFields, dtype: DTypeLike = np.float32) -> NDArray[Any]:
     """The values of codes of a minifloat.
 
     Args:

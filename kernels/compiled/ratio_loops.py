@@ -5,7 +5,7 @@ tensor's scale has 28 significant bits, times a midpoint of E2M1 31, so a midpoi
 quotient meets a midpoint only if the exact one does. The decoded value has 30 bits before it is rounded to the dtype.
 
 The fast loops (half to even) multiply by a reciprocal. That is the definition of one arithmetic; for the others it is
-the quotient but for an error below 2**-22 of it, which matters beside a midpoint only: a chunk with such a value is
+the quotient but for an error below 2**-22 of it, which matters beside a midpoint only: a block with such a value is
 done again by thresholds. A quotient rounds up from a midpoint on exactly if the value exceeds the midpoint times the
 scale.
 """
@@ -21,17 +21,19 @@ from numba import types
 
 from kernels.compiled.bits import convert, from_bits, to_bits
 from kernels.compiled.block_chunks import NUMBERS, Scalar, find_scales, largest_magnitude, meaning_of, round_block
-from kernels.compiled.block_loops import (
-    DONE,
+from kernels.compiled.block_elements import (
     Grid,
     magic_number,
     magnitude_code,
+    magnitude_of,
     random_threshold,
     round_by_threshold,
     signed_code,
-    special_block,
+    signed_like,
 )
+from kernels.compiled.block_loops import DONE, special_block
 from kernels.compiled.lanes import add, choose, multiply_add
+from kernels.compiled.vectors import LANES, any_reaches, load, smaller, spread, store
 from kernels.fields import ARITHMETIC_RECIPROCAL
 
 if TYPE_CHECKING:
@@ -151,14 +153,27 @@ def _find_ratios_and_codes(
 
 
 @numba.njit(forceinline=True)
-def _round_quotient(value: Scalar, reciprocal: Scalar, constants: Constants) -> tuple[Scalar, Scalar, Scalar]:
-    """The element nearest to a quotient, the quotient clipped, and whether it is too near a midpoint to be sure."""
+def _clipped(value: Scalar, reciprocal: Scalar, grid: Grid) -> Scalar:
+    return smaller(magnitude_of(value, grid) * spread(reciprocal, value), spread(grid.limit, value))
+
+
+@numba.njit(forceinline=True)
+def _round_quotient(clipped: Scalar, constants: Constants) -> tuple[Scalar, bool]:
+    """The element nearest to a quotient, and whether one of a vector is too near a midpoint to be sure."""
     grid, _, ratio = constants
-    clipped = min(abs(value) * reciprocal, grid.limit)
     magic = magic_number(clipped, grid)
     element = (clipped + magic) - magic
-    uncertain = abs(clipped - element) >= magic * convert(ratio.certain, grid.limit)
-    return element, clipped, uncertain
+    uncertain = any_reaches(
+        magnitude_of(clipped - element, grid), magic * spread(convert(ratio.certain, grid.limit), clipped)
+    )
+    return element, uncertain
+
+
+@numba.njit(forceinline=True)
+def _decoded(element: Scalar, value: Scalar, numbers: NDArray[Any], block: int, grid: Grid) -> Scalar:
+    """An element times the scale: both products are exact, so the sum is the only rounding."""
+    whole, rest = spread(numbers[1, block], value), spread(numbers[2, block], value)
+    return signed_like(multiply_add(element, whole, element * rest), value, grid)
 
 
 @numba.njit(forceinline=True)
@@ -172,16 +187,20 @@ def _cast_by_ratio(
     constants: Constants,
 ) -> bool:
     grid, _, _ = constants
-    reciprocal, whole, rest = numbers[0, block], numbers[1, block], numbers[2, block]
+    # Chosen, for a branch would make Numba count references.
     yes, uncertain = bool(1), bool(0)
-    for place in range(size):
+    in_vectors = size - size % LANES
+    for place in range(0, in_vectors, LANES):
         index = np.uintp(start + place)  # unsigned: Numba then needs no code for negative indices
-        element, _, unsure = _round_quotient(values[index], reciprocal, constants)
-        # A branch would make Numba count references, and this is what LLVM knows as one test of a vector.
+        vector = load(values, index)
+        element, unsure = _round_quotient(_clipped(vector, numbers[0, block], grid), constants)
         uncertain = choose(unsure, yes, uncertain)
-        # Both products are exact, so the sum is the only rounding.
-        decoded = multiply_add(element, whole, element * rest)
-        result[index] = from_bits(to_bits(decoded) | (to_bits(values[index]) & ~grid.magnitude_mask), grid.limit)
+        store(result, index, _decoded(element, vector, numbers, block, grid))
+    for place in range(in_vectors, size):
+        index = np.uintp(start + place)
+        element, unsure = _round_quotient(_clipped(values[index], numbers[0, block], grid), constants)
+        uncertain = choose(unsure, yes, uncertain)
+        result[index] = _decoded(element, values[index], numbers, block, grid)
     return uncertain
 
 
@@ -196,14 +215,21 @@ def _encode_by_ratio(
     constants: Constants,
 ) -> bool:
     grid, _, _ = constants
-    reciprocal = numbers[0, block]
     yes, uncertain = bool(1), bool(0)
-    for place in range(size):
+    in_vectors = size - size % LANES
+    for place in range(0, in_vectors, LANES):
         index = np.uintp(start + place)
-        _, clipped, unsure = _round_quotient(values[index], reciprocal, constants)
-        # A branch would make Numba count references, and this is what LLVM knows as one test of a vector.
+        vector = load(values, index)
+        clipped = _clipped(vector, numbers[0, block], grid)
+        _, unsure = _round_quotient(clipped, constants)
         uncertain = choose(unsure, yes, uncertain)
-        codes[index] = signed_code(magnitude_code(clipped, grid), values[index], grid)
+        store(codes, index, signed_code(magnitude_code(clipped, grid), vector, grid))
+    for place in range(in_vectors, size):
+        index = np.uintp(start + place)
+        scalar = _clipped(values[index], numbers[0, block], grid)
+        _, unsure = _round_quotient(scalar, constants)
+        uncertain = choose(unsure, yes, uncertain)
+        codes[index] = signed_code(magnitude_code(scalar, grid), values[index], grid)
     return uncertain
 
 

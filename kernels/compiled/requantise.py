@@ -1,7 +1,7 @@
 """Requantisation rules of other systems over arrays: gemmlowp's two roundings, TFLite's one, HAWQ's constants.
 
-The dyadic rule with every tie and per-channel shifts is `kernels.requantise.requantise`. All of this fits int64: 32-bit
-accumulators times multipliers below ``2**31``.
+The dyadic rule with every tie is `kernels.requantise.requantise`, which is also found here under its name. All of this
+fits int64: 32-bit accumulators times multipliers below ``2**31``.
 """
 
 from __future__ import annotations
@@ -11,9 +11,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kernels.definitions.requantise import INT32_GREATEST, INT32_LEAST, decompose
+from kernels.requantise import requantise
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+__all__ = [
+    "check_int32",
+    "decompose_scales",
+    "doubling_high_multiply",
+    "requantise",
+    "requantise_double_rounding",
+    "requantise_single_rounding",
+    "rounding_divide_by_power",
+]
 
 
 def decompose_scales(scales: NDArray[Any], *, bits: int = 31) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -18,7 +18,7 @@ from kernels.definitions.tables import check_levels_in, thresholds
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
+    from numpy.typing import DTypeLike, NDArray
 
     from kernels.definitions.tables import Real
 
@@ -36,7 +36,7 @@ class Table(NamedTuple):
     """Shape (tables, slots): one less than the levels, then infinity up to 15 or to one less than a power of two."""
 
 
-def table(levels: Sequence[Real] | Sequence[Sequence[Real]], dtype: Any) -> Table:  # noqa: ANN401 - what NumPy takes
+def table(levels: Sequence[Real] | Sequence[Sequence[Real]], dtype: DTypeLike) -> Table:
     """Prepare levels for values of a dtype.
 
     Args:

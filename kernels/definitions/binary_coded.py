@@ -112,6 +112,16 @@ def check_lookup(activations: tuple[int, ...], planes: tuple[int, ...], alphas: 
         )
 
 
+def check_patterns(least: int, greatest: int, group: int) -> None:
+    """Refuse packed signs that no group of so many has.
+
+    Raises:
+        ValueError: with the pattern and the limit.
+    """
+    if least < 0 or greatest >> group:
+        raise ValueError(f"patterns of {group} signs are below {1 << group}, got {least if least < 0 else greatest}")
+
+
 def check_bound(bound: int, inputs: int, planes: int) -> None:
     """Refuse a product whose sums may exceed 62 bits.
 

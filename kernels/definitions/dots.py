@@ -177,19 +177,41 @@ def block_dot(
     right_exponents: Sequence[int],
     *,
     block: int,
-) -> Fraction:
-    """The exact dot product of two block-scaled vectors: block b of a side counts in ``2**exponent[b]``.
+    blocks_per_term: int = 1,
+    accumulator: AccumulatorFields = _EXACT,
+    initial: Fraction | float = Fraction(0),
+) -> Fraction | float:
+    """The dot product of two block-scaled vectors: block b of a side counts in ``2**exponent[b]``.
+
+    The products of the elements of a block are added exactly, as integers. Their sum times both scales is exact as
+    well, and `accumulate` takes such sums in place of products: in its order, and cast as it says, rounding included.
+    So a fixed-point accumulator rounds total and block sum together, once; for rounding by floor, ceiling or half up
+    that is the same as to round the aligned block sum before it is added. (OCP Microscaling Formats 1.0, section 6,
+    leaves the order and the precision of sums over blocks to the implementation.)
+
+    Args:
+        left: element integers.
+        right: as many.
+        left_exponents: one per block.
+        right_exponents: one per block.
+        block: elements per block; the last block may be shorter.
+        blocks_per_term: neighbouring blocks whose sums are added exactly to one term of the accumulator.
+        accumulator: format, rounding, overflow, and an order and chunk that count terms; exact by default.
+        initial: the first value of the accumulator, a number of its format.
 
     >>> block_dot([1, 2, 3], [1, 1, 1], [0, 4], [1, -1], block=2)
     Fraction(30, 1)
+    >>> block_dot([1, 2, 3], [1, 1, 1], [0, 4], [1, -1], block=2, accumulator=AccumulatorFields(FixedFields(5, 0, 1)))
+    Fraction(15, 1)
     """
-    return sum(
-        (
-            Fraction(a * b) * Fraction(2) ** (left_exponents[k // block] + right_exponents[k // block])
-            for k, (a, b) in enumerate(zip(left, right, strict=True))
-        ),
-        Fraction(0),
-    )
+    terms: list[Fraction | float] = []
+    for start in range(0, len(left), block * blocks_per_term):
+        term = Fraction(0)
+        for k in range(start, min(start + block * blocks_per_term, len(left))):
+            scale = Fraction(2) ** (left_exponents[k // block] + right_exponents[k // block])
+            term += left[k] * right[k] * scale
+        terms.append(term)
+    return accumulate(terms, accumulator, initial=initial)
 
 
 def block_dot_aligned(

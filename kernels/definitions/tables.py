@@ -141,35 +141,3 @@ def check_levels_in(levels: Sequence[Real], dtype: str) -> None:
                 f"level {level} is not exact in {dtype}: use integer levels and a unit{other}, or levels of at most "
                 f"{bits} bits and multiples of 2**{least}"
             )
-
-
-def integer_levels(levels: Sequence[Real], bits: int = 8) -> tuple[list[int], Fraction]:
-    """The integer version of a real table: ``level ~ integer * unit``, for hardware.
-
-    The largest magnitude becomes ``2**(bits - 1) - 1``; the others are rounded half to even in that unit.
-
-    Args:
-        levels: as `check_levels` wants them.
-        bits: of the integers, with their sign.
-
-    Returns:
-        The integers, ascending, and the unit.
-
-    Raises:
-        ValueError: if two levels become one integer, saying how far apart they are.
-
-    >>> integer_levels([-1.0, -0.25, 0.0, 0.5], bits=4)
-    ([-7, -2, 0, 4], Fraction(1, 7))
-    """
-    check_levels(levels)
-    if not 2 <= bits <= 32:
-        raise ValueError(f"integer levels have 2 to 32 bits, got {bits}")
-    unit = max(abs(Fraction(level)) for level in levels) / ((1 << (bits - 1)) - 1)
-    integers = [round(Fraction(level) / unit) for level in levels]
-    for position in range(1, len(integers)):
-        if integers[position] == integers[position - 1]:
-            raise ValueError(
-                f"levels {levels[position - 1]} and {levels[position]} are both {integers[position]} in {bits} bits: "
-                "use more bits or fewer levels"
-            )
-    return integers, unit

@@ -52,11 +52,11 @@ class Kernel(JITFunction):  # type: ignore[misc]  # Triton has no types mypy cou
         super().__init__(function)
         self.interpreted = InterpretedFunction(function)
 
-    def __call__(self, *arguments: Any, **constants: Any) -> Any:  # noqa: ANN401 - tensors of Triton, tuples of them
+    def __call__(self, *arguments: Any, **constants: Any) -> Any:
         """A call by another interpreted kernel; the compiler never calls, it reads the source."""
         return self.interpreted.rewrite()(*arguments, **constants)
 
-    def run(self, *arguments: Any, grid: Any, warmup: bool, **constants: Any) -> Any:  # noqa: ANN401 - Triton's signature
+    def run(self, *arguments: Any, grid: Any, warmup: bool, **constants: Any) -> Any:
         """Interpret if the environment asks for it, else compile and run."""
         if not interpreting():
             return super().run(*arguments, grid=grid, warmup=warmup, **constants)
@@ -65,7 +65,7 @@ class Kernel(JITFunction):  # type: ignore[misc]  # Triton has no types mypy cou
             return self.interpreted.run(*arguments, grid=grid, warmup=warmup, **constants)
 
 
-def kernel(function: Callable[..., Any]) -> Any:  # noqa: ANN401 - a Kernel, or the plain function without Triton
+def kernel(function: Callable[..., Any]) -> Any:
     """Mark a function as a kernel, or as a part of kernels."""
     return function if tl is None else Kernel(function)
 
@@ -91,7 +91,7 @@ def check_launchable(tensor: torch.Tensor) -> None:
         )
 
 
-def launch(function: Any, grid: tuple[int, ...], *arguments: Any, **constants: Any) -> None:  # noqa: ANN401 - a Kernel
+def launch(function: Any, grid: tuple[int, ...], *arguments: Any, **constants: Any) -> None:
     """Run a kernel on the device of its first argument; nothing is launched for an empty grid.
 
     Args:
@@ -108,7 +108,7 @@ def launch(function: Any, grid: tuple[int, ...], *arguments: Any, **constants: A
         function[grid](*arguments, **constants, enable_fp_fusion=False)
 
 
-def launch_elementwise(function: Any, size: int, *arguments: Any, **constants: Any) -> None:  # noqa: ANN401 - a Kernel
+def launch_elementwise(function: Any, size: int, *arguments: Any, **constants: Any) -> None:
     """Run a kernel of one axis that takes ``size`` and BLOCK: tensors first, then the size, then constants."""
     block = elements_per_program(size)
     launch(function, (-(-size // block),), *arguments, size, **constants, BLOCK=block)

@@ -24,13 +24,18 @@ from kernels.fields import (
     FloatFields,
     LMulFields,
 )
+from kernels.gpu.bits import BINARY64
 from kernels.gpu.checks import check_codes
 from kernels.gpu.dots import as_result, ordered_matmul, sum_unit
+from kernels.gpu.launching import kernel, launch_elementwise, tl
 from kernels.gpu.sum_constants import LMulConstants, work_dtype
+from kernels.gpu.sums import lmul_product
 
 _EXACT: Final = AccumulatorFields()
 _ZERO_BITS: Final = {torch.int32: 28, torch.int64: 40}
 """A zero is minus 2 to this power: more than any word, less than half of what the type holds."""
+_FLOAT64_EXPONENTS: Final = (-960, 960)
+"""Products with exponents in between are normal float64 numbers, whatever their mantissas carry."""
 _NARROW_MANTISSA: Final = 16
 """Exponents of minifloats need 10 bits above the mantissa, with which a word of 32 bits stays below its zero."""
 
@@ -95,6 +100,58 @@ def product_unit(left_fields: FloatFields, right_fields: FloatFields, fields: LM
     return _exponents(left_fields)[0] + _exponents(right_fields)[0] - bits
 
 
+@kernel
+def multiply_kernel(
+    left: tl.tensor,
+    right: tl.tensor,
+    results: tl.tensor,
+    size: tl.tensor,
+    SOURCE: tl.constexpr,
+    LMUL: tl.constexpr,
+    BLOCK: tl.constexpr,
+) -> None:
+    """One product of two words per value; every zero is plus zero."""
+    place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    inside = place < size
+    one = tl.load(left + place, mask=inside, other=0)
+    value = lmul_product(one, tl.load(right + place, mask=inside, other=0), SOURCE, LMUL)
+    tl.store(results + place, value, mask=inside)
+
+
+def multiply_codes(
+    left: torch.Tensor, right: torch.Tensor, left_fields: FloatFields, right_fields: FloatFields, fields: LMulFields
+) -> torch.Tensor:
+    """Elementwise products of codes that broadcast, exact in float64 (or infinite, as the clamped overflow says).
+
+    Args:
+        left: codes as `kernels.gpu.minifloat.encode` returns them, on a CUDA device (any, in the interpreter).
+        right: the same.
+        left_fields: the format of the left codes.
+        right_fields: the format of the right codes.
+        fields: which L-Mul.
+
+    Raises:
+        ValueError: if an operand is infinite or NaN, mantissas do not belong to the formats, or exponents of products
+            leave the range of float64.
+    """
+    _check_mantissas(left_fields, right_fields, fields)
+    constants = lmul_constants(fields)
+    least, greatest = (sum(pair) for pair in zip(_exponents(left_fields), _exponents(right_fields), strict=True))
+    if least < _FLOAT64_EXPONENTS[0] or greatest > _FLOAT64_EXPONENTS[1]:
+        raise ValueError(
+            f"L-Mul products with exponents from {least} to {greatest}: float64 takes {_FLOAT64_EXPONENTS[0]} to "
+            f"{_FLOAT64_EXPONENTS[1]} here; use smaller biases"
+        )
+    one, other = torch.broadcast_tensors(  # type: ignore[no-untyped-call]  # torch has no types here
+        words_of(left, left_fields, constants.bits), words_of(right, right_fields, constants.bits)
+    )
+    results = torch.empty(one.shape, dtype=torch.float64, device=left.device)
+    launch_elementwise(
+        multiply_kernel, one.numel(), one.contiguous(), other.contiguous(), results, SOURCE=BINARY64, LMUL=constants
+    )
+    return results
+
+
 def matmul_codes(
     left: torch.Tensor,
     right: torch.Tensor,
@@ -127,12 +184,7 @@ def matmul_codes(
             f"matrices of shapes {tuple(left.shape)} and {tuple(right.shape)} have no product: (m, k) and (k, n) are "
             "needed"
         )
-    given = (left_fields.mantissa_bits, right_fields.mantissa_bits)
-    if given != (fields.left_mantissa_bits, fields.right_mantissa_bits):
-        raise ValueError(
-            f"L-Mul of mantissas of {fields.left_mantissa_bits} and {fields.right_mantissa_bits} bits for formats with "
-            f"{given[0]} and {given[1]}: they must be the same"
-        )
+    _check_mantissas(left_fields, right_fields, fields)
     check_options(None, accumulator)
     constants = lmul_constants(fields)
     unit = product_unit(left_fields, right_fields, fields)
@@ -162,6 +214,15 @@ def matmul_codes(
     )
     result_unit = sum_unit(unit, None, accumulator)
     return as_result(values, result_unit)
+
+
+def _check_mantissas(left_fields: FloatFields, right_fields: FloatFields, fields: LMulFields) -> None:
+    given = (left_fields.mantissa_bits, right_fields.mantissa_bits)
+    if given != (fields.left_mantissa_bits, fields.right_mantissa_bits):
+        raise ValueError(
+            f"L-Mul of mantissas of {fields.left_mantissa_bits} and {fields.right_mantissa_bits} bits for formats with "
+            f"{given[0]} and {given[1]}: they must be the same"
+        )
 
 
 def _exponents(fields: FloatFields) -> tuple[int, int]:

@@ -150,35 +150,35 @@ def requantise(
 
 
 def requantise_double_rounding(
-    accumulators: torch.Tensor, multipliers: torch.Tensor, shift: int | Sequence[int] | torch.Tensor
+    accumulators: torch.Tensor, multipliers: torch.Tensor, shifts: int | Sequence[int] | torch.Tensor
 ) -> torch.Tensor:
     """TFLite's older rule, two roundings (`kernels.definitions.requantise.requantise_double_rounding`).
 
     Args:
         accumulators: 32-bit integers, shape ``(rows, channels)``.
         multipliers: Q31 multipliers, ``0 .. 2**31 - 1``, shape ``(channels,)``.
-        shift: power of two to multiply with, ``-31 .. 30``; one for all channels or one per channel.
+        shifts: powers of two to multiply with, ``-31 .. 30``; one for all channels or one per channel.
 
     Returns:
         int64 of the same shape.
     """
-    return _requantise_tflite(accumulators, multipliers, shift, single=0)
+    return _requantise_tflite(accumulators, multipliers, shifts, single=0)
 
 
 def requantise_single_rounding(
-    accumulators: torch.Tensor, multipliers: torch.Tensor, shift: int | Sequence[int] | torch.Tensor
+    accumulators: torch.Tensor, multipliers: torch.Tensor, shifts: int | Sequence[int] | torch.Tensor
 ) -> torch.Tensor:
     """TFLite's newer rule, one rounding (`kernels.definitions.requantise.requantise_single_rounding`).
 
     Args:
         accumulators: 32-bit integers, shape ``(rows, channels)``.
         multipliers: Q31 multipliers, ``0 .. 2**31 - 1``, shape ``(channels,)``.
-        shift: power of two to multiply with, ``-31 .. 30``; one for all channels or one per channel.
+        shifts: powers of two to multiply with, ``-31 .. 30``; one for all channels or one per channel.
 
     Returns:
         int64 of the same shape.
     """
-    return _requantise_tflite(accumulators, multipliers, shift, single=1)
+    return _requantise_tflite(accumulators, multipliers, shifts, single=1)
 
 
 def _requantise_tflite(

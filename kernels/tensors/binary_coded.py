@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from kernels.definitions.binary_coded import check_bound, check_lookup
+from kernels.definitions.binary_coded import check_bound, check_lookup, check_patterns
 
 
 def binary_coded_matmul(
@@ -21,8 +21,10 @@ def binary_coded_matmul(
     check_lookup(tuple(activations.shape), tuple(planes.shape), tuple(alphas.shape), group)
     bound = _largest(activations) * activations.shape[1] * _largest(alphas) * alphas.shape[0]
     check_bound(bound, activations.shape[1], alphas.shape[0])
+    if planes.numel():
+        check_patterns(int(planes.min()), int(planes.max()), group)
     wide = torch.nn.functional.pad(activations.to(torch.int64), (0, -activations.shape[1] % group))
-    grouped = wide.reshape(wide.shape[0], -1, group)
+    grouped = wide.reshape(wide.shape[0], planes.shape[2], group)
     tables = -grouped.sum(dim=2, keepdim=True)
     for place in range(group):
         tables = torch.cat([tables, tables + 2 * grouped[:, :, place : place + 1]], dim=2)

@@ -161,10 +161,7 @@ def matmul(
     check_options(product, accumulator)
     shape = (left.shape[0], right.shape[1])
     is_float = isinstance(accumulator.grid, FloatFields)
-    first = torch.zeros(shape, dtype=torch.float64 if is_float else torch.int64, device=left.device)
-    if initial is not None:
-        first = initial.to(first.dtype).broadcast_to(shape)
-        _check_initial(first, accumulator)
+    first = first_values(initial, shape, accumulator, left.device)
     if accumulator.grid is None and product is None:
         return exact_matmul(left, right) + first
     operands = Operands(
@@ -197,6 +194,22 @@ def matmul(
         cast_sum=lambda total, added: cast_tensor(add_to_odd(total, added), accumulator),
     )
     return result if is_float else scale(result, -exponent).long()
+
+
+def first_values(
+    initial: torch.Tensor | None, shape: tuple[int, int], accumulator: AccumulatorFields, device: torch.device
+) -> torch.Tensor:
+    """What accumulators start from, in the shape of the result: float64 for a float accumulator, else int64.
+
+    Raises:
+        ValueError: if a value is no number of the accumulator's format.
+    """
+    dtype = torch.float64 if isinstance(accumulator.grid, FloatFields) else torch.int64
+    if initial is None:
+        return torch.zeros(shape, dtype=dtype, device=device)
+    first = initial.to(dtype).broadcast_to(shape)
+    _check_initial(first, accumulator)
+    return first
 
 
 def _check_initial(first: torch.Tensor, accumulator: AccumulatorFields) -> None:

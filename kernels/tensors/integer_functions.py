@@ -41,8 +41,8 @@ def integer_softmax(rows: torch.Tensor, fields: SoftmaxFields) -> torch.Tensor:
     Raises:
         ValueError: for rows of another length, magnitudes beyond those of the constants, or constants too wide.
     """
-    _check_rows(rows, fields.length, fields.magnitude)
-    _check_bits(fields.widest_bits)
+    check_rows(rows, fields.length, fields.magnitude)
+    check_bits(fields.widest_bits)
     largest = rows.amax(dim=-1, keepdim=True)
     below = (largest - rows).clamp(max=fields.lowest) << fields.shift
     halvings = below // fields.log_two
@@ -58,8 +58,8 @@ def integer_layer_norm(rows: torch.Tensor, fields: LayerNormFields) -> torch.Ten
     Raises:
         ValueError: for rows of another length, magnitudes beyond those of the constants, or constants too wide.
     """
-    _check_rows(rows, fields.length, fields.magnitude)
-    _check_bits(fields.widest_bits)
+    check_rows(rows, fields.length, fields.magnitude)
+    check_bits(fields.widest_bits)
     total = rows.sum(dim=-1, keepdim=True) << fields.fraction_bits
     mean = (2 * total + fields.length).div(2 * fields.length, rounding_mode="floor")
     deviations = (rows << fields.fraction_bits) - mean
@@ -74,8 +74,8 @@ def integer_gelu(values: torch.Tensor, fields: GeluFields) -> torch.Tensor:
     Raises:
         ValueError: for magnitudes beyond those of the constants, or constants too wide.
     """
-    _check_magnitude(values, fields.magnitude)
-    _check_bits(fields.widest_bits)
+    check_magnitude(values, fields.magnitude)
+    check_bits(fields.widest_bits)
     rest = fields.offset - (values.abs() << fields.shift).clamp(max=fields.offset)
     error_function = fields.constant - rest * rest
     return values * (fields.constant + torch.where(values >= 0, error_function, -error_function))
@@ -101,13 +101,23 @@ def look_up(values: torch.Tensor, integers: torch.Tensor, entries: torch.Tensor)
     return entries[places]
 
 
-def _check_rows(rows: torch.Tensor, length: int, magnitude: int) -> None:
+def check_rows(rows: torch.Tensor, length: int, magnitude: int) -> None:
+    """Refuse rows of another length than the constants', and what `check_magnitude` refuses.
+
+    Raises:
+        ValueError: with the shape given and the length needed.
+    """
     if rows.shape[-1:] != (length,):
         raise ValueError(f"the constants are for rows of {length} values, got a tensor of shape {tuple(rows.shape)}")
-    _check_magnitude(rows, magnitude)
+    check_magnitude(rows, magnitude)
 
 
-def _check_magnitude(values: torch.Tensor, magnitude: int) -> None:
+def check_magnitude(values: torch.Tensor, magnitude: int) -> None:
+    """Refuse values that are not int64, or larger than the constants allow.
+
+    Raises:
+        ValueError: with the dtype or the magnitude.
+    """
     if values.dtype != torch.int64:
         raise ValueError(f"integer functions take tensors of torch.int64, got {values.dtype}: convert them first")
     largest = max(int(values.max()), -int(values.min())) if values.numel() else 0
@@ -115,7 +125,12 @@ def _check_magnitude(values: torch.Tensor, magnitude: int) -> None:
         raise ValueError(f"the constants allow magnitudes up to {magnitude}, got {largest}")
 
 
-def _check_bits(bits: int) -> None:
+def check_bits(bits: int) -> None:
+    """Refuse constants whose intermediates 64-bit words may not hold.
+
+    Raises:
+        ValueError: with the bits.
+    """
     if bits > SAFE_BITS:
         raise ValueError(
             f"these constants need intermediates of {bits} bits, but tensors hold {SAFE_BITS}: use narrower inputs, a "

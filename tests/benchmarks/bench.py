@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -48,7 +49,8 @@ def start_up() -> list[tuple[str, str]]:
     command = [str(Path(sys.executable).parent / "bitfront")]
     rows = []
     for arguments in (["--help"], ["formats"], ["devices"]):
-        seconds = median_seconds(lambda: subprocess.run([*command, *arguments], check=True, capture_output=True), 5)  # noqa: B023
+        run = partial(subprocess.run, [*command, *arguments], check=True, capture_output=True)
+        seconds = median_seconds(run, 5)
         rows.append((f"`bitfront {' '.join(arguments)}`", f"{seconds:.2f} s"))
     return rows
 
@@ -72,7 +74,7 @@ def emulation(study: Study) -> list[tuple[str, str]]:
             weights={layer.name: parse(weight) for layer in prepared.network.layers if layer.weight is not None},
         )
         hardware = prepared.calibrated.lower(formats)
-        seconds = median_seconds(lambda: execute(hardware, samples))  # noqa: B023
+        seconds = median_seconds(partial(execute, hardware, samples))
         name = f"hardware mode, w {weight} a {activation}"
         rows.append((name, f"{1000 * seconds:.1f} ms, {seconds / float_seconds:.2f} x float"))
     bench = prepared.bench()

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from emulation.formats.tables import NF4
 from kernels.compiled import binary_coded, blocks, tables
-from kernels.definitions.codebooks import NF4_LEVELS
 from kernels.fields import (
     ARITHMETIC_DIVISION,
     ARITHMETIC_EXACT,
@@ -88,7 +88,7 @@ def comparisons(runs: int = 9) -> list[Comparison]:
         found.append(compare(name, cast, "np.copyto", copy, required=0.5, runs=runs))
         if name in peers:
             found.append(compare(name, cast, "torchao eager", peers[name], required=10.0, runs=3))
-    table = tables.table(NF4_LEVELS, np.float32)
+    table = tables.table(NF4.levels, np.float32)
     nf4 = compare("NF4, 16 levels", lambda: tables.cast(values, table, out=out), "np.copyto", copy, runs=runs)
     return [*found, nf4, _binary_coded(runs)]
 

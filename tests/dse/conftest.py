@@ -72,8 +72,8 @@ class Bench:
             layer = network.by_name[table.layer]
             inputs = tuple(edges[edge] for edge in network.input_edges(layer))
             weight, arithmetic = None, Arithmetic()
-            if table.role == "engine" and formats is not None and layer.name in formats.weights:
-                weight = formats.weights[layer.name]
+            if table.role == "engine" and formats is not None:
+                weight = formats.weights.get(layer.name)
                 arithmetic = formats.engines.get(layer.name, Arithmetic())
             elif table.role == "engine":
                 offered = dict.fromkeys((one.weight, one.arithmetic) for one in table.choices if one.inputs == inputs)
@@ -82,7 +82,7 @@ class Bench:
                 index
                 for index, choice in enumerate(table.choices)
                 if (not choice.inputs or choice.inputs == inputs)
-                and (choice.weight is None or (choice.weight, choice.arithmetic) == (weight, arithmetic))
+                and (table.role != "engine" or (choice.weight, choice.arithmetic) == (weight, arithmetic))
                 and (choice.output is None or choice.output == edges[table.layer])
                 and (table.role != "output" or choice.requantisers == counts[table.layer])
             ]
@@ -139,9 +139,10 @@ def make_bench(workload: str, **sections: Any) -> Bench:
     network = prepared.network
     edges = {(edge, one): draw.uniform(0.0, 0.1) for edge in network.edges for one in prepared.edge_menu(edge)}
     engines = {
-        (layer.name, *datapath): draw.uniform(-0.01, 0.1)
+        (layer.name, *datapath): 0.0
+        if layer.weight is None and datapath[2] == Arithmetic()
+        else draw.uniform(-0.01, 0.1)
         for layer in network.engines
-        if layer.weight is not None
         for datapath in prepared.datapaths(layer)
     }
     losses = LossTable(edges=edges, engines=engines)

@@ -29,6 +29,19 @@ class RowAttention(nn.Module):
         return self.head(self.sigmoid(self.gelu(self.up(mixed[:, 7]))))
 
 
+class Joined(nn.Module):
+    """Two convolutions side by side, joined along their channels for a third."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wide, self.narrow = nn.Conv2d(1, 5, 3, padding=1, stride=2), nn.Conv2d(1, 3, 1, stride=2)
+        self.mix, self.head = nn.Conv2d(8, 6, 2, stride=2), nn.Linear(24, 10)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        both = torch.cat((torch.relu(self.wide(images)), self.narrow(images)), dim=1)
+        return self.head(torch.flatten(torch.relu(self.mix(both)), 1))
+
+
 class RowLstm(nn.Module):
     """An LSTM over the rows of an image."""
 
@@ -49,4 +62,5 @@ def seeded(build: type[nn.Module]) -> nn.Module:
 ATTENTION = dataclasses.replace(
     PLAIN, name="row-attention", build=lambda: seeded(RowAttention), weights=None, score=None
 )
+JOINED = dataclasses.replace(PLAIN, name="joined", build=lambda: seeded(Joined), weights=None, score=None)
 LSTM = dataclasses.replace(PLAIN, name="row-lstm", build=lambda: seeded(RowLstm), weights=None, score=None)

@@ -77,10 +77,23 @@ class Interpreter:
         if operation == "maxpool":
             return self._windows(layer, sources[0], fill=-(2**62)).max(axis=(3, 4))
         if operation == "concat":
-            rules = layer["parts"]
-            parts = [self._requantise(rule, part) for rule, part in zip(rules, sources, strict=True)]
-            return np.concatenate(parts, axis=layer["axis"] + 1)
+            return self._concat(layer, sources)
         return self._requantise(layer, self._accumulate(layer, sources))
+
+    def _concat(self, layer: dict[str, Any], sources: list[Stream]) -> Stream:
+        """Blocks are cast once from the exact numbers of all parts."""
+        rules, axis = layer["parts"], layer["axis"] + 1
+        grid = rules[0]["out_type"]["grid"]
+        if not (isinstance(grid, dict) and "blocks" in grid):
+            parts = [self._requantise(rule, part) for rule, part in zip(rules, sources, strict=True)]
+            return np.concatenate(parts, axis=axis)
+        shift = max(rule["shift"] for rule in rules)
+        assert all(rule["out_type"]["low"] < 0 and rule["out_type"]["ceiling"] is None for rule in rules)
+        numbers = [
+            part.astype(object) * (rule["mult"] << (shift - rule["shift"]))
+            for rule, part in zip(rules, sources, strict=True)
+        ]
+        return self._into_blocks(np.concatenate(numbers, axis=axis), {**rules[0], "shift": shift}, grid["blocks"])
 
     def _accumulate(self, layer: dict[str, Any], sources: list[Stream]) -> NDArray[Any]:
         match layer["op"]:
@@ -150,15 +163,18 @@ class Interpreter:
         layer: dict[str, Any], left: Any, right: Any, bias: int, scales: list[Any], size: int
     ) -> int:
         rule = layer["acc_type"]
-        if "block_shift" in rule:
-            total = bias
+        if "block_shift" in rule or rule.get("terms") == "blocks":
+            parts = []
             for tap, (first, second) in enumerate(zip(left, right, strict=True)):
                 for block in range(-(-len(first) // size)):
                     inside = slice(block * size, (block + 1) * size)
                     part = Fraction(sum(int(a) * int(b) for a, b in zip(first[inside], second[inside], strict=True)))
                     for one in scales:
                         part *= 1 if one is None else one[tap][block]
-                    total += part // Fraction(2) ** rule["block_shift"]
+                    parts.append(part)
+            if "chunk" in rule:
+                return add_up(parts, bias, rule)
+            total = bias + sum(part // Fraction(2) ** rule["block_shift"] for part in parts)
             return min(max(total, -(1 << (rule["bits"] - 1))), (1 << (rule["bits"] - 1)) - 1)
         pairs = [
             (int(a), int(b))

@@ -37,12 +37,16 @@ def round_half_even(number: Fraction) -> int:
 
 
 def on_grid(number: Fraction, grid: str | dict[str, Any], low: int, high: int) -> int:
-    """Rounded half to even to integers, or to that many bits behind the leading one, and saturated."""
-    step = 1
+    """Rounded half to even to integers, or to that many bits behind the leading one (less than ``least`` is 0 then),
+    and saturated.
+    """
+    step, least = 1, 1
     if grid != "integer":
         whole = abs(number).numerator // abs(number).denominator
         step = 1 << max(0, whole.bit_length() - 1 - grid["mantissa_bits"])
-    return min(max(round_half_even(number / step) * step, low), high)
+        least = grid.get("least", 1)
+    rounded = round_half_even(number / step) * step
+    return min(max(rounded if abs(rounded) >= least else 0, low), high)
 
 
 def round_once(number: int, shift: int, kind: dict[str, Any]) -> int:
@@ -71,15 +75,20 @@ def lmul(left: int, right: int, kind: dict[str, Any]) -> int:
         moved = magnitude.bit_length() - 1 - bits
         exponent += moved
         fraction += (magnitude // (1 << moved) - (1 << bits)) * (1 << (wide - bits))
-    if kind["kind"] == "l-mul-field":
-        exponent, fraction = exponent + fraction // (1 << wide), fraction % (1 << wide)
+    if kind["kind"] == "l-mul-formula":
+        magnitude = ((1 << wide) + fraction) << exponent
     else:
-        assert kind["kind"] == "l-mul-formula"
-    magnitude = ((1 << wide) + fraction) * (1 << exponent)
+        exponent, fraction = exponent + fraction // (1 << wide), fraction % (1 << wide)
+        magnitude = ((1 << wide) + fraction) << exponent
+        if kind["kind"] == "l-mul-field-clamped":
+            counted = Fraction(magnitude) / Fraction(2) ** kind["exponent_low"]
+            magnitude = 0 if counted < 1 << wide else min(int(counted), kind["largest"])
+        else:
+            assert kind["kind"] == "l-mul-field"
     return magnitude if left * right > 0 else -magnitude
 
 
-def add_up(products: list[int], bias: int, rule: dict[str, Any]) -> int:
+def add_up(products: list[int] | list[Fraction], bias: int, rule: dict[str, Any]) -> int:
     """The content of a register after all products, cast after each chunk."""
     step, size = Fraction(2) ** rule["product_shift"], rule["chunk"]
     parts = [sum(products[start : start + size]) / step for start in range(0, len(products), size)]

@@ -27,7 +27,7 @@ WEIGHTS = ["int4", "int8", "fixed<6,2>", "e4m3fn", "pot4", "2hot4", "apot2x2", "
 BLOCK_WEIGHTS = ["mxfp4", "mxint8", "bfp6/16", "nvfp4", "dfp8"]
 ACTIVATIONS = ["int4", "int8", "e4m3fn", "mx-e4m3fn", "bfp6/16", "nvfp4", "pot4", "nf4"]
 ARITHMETIC = {
-    "products": ["exact", "l-mul-formula", "l-mul-field"],
+    "products": ["exact", "l-mul-formula", "l-mul-field", "l-mul-field-clamped"],
     "accumulators": ["exact", "int20 wrap", "int16 chunk 4", "e5m10 chunk 4"],
 }
 EVERYTHING = {"weights": WEIGHTS + BLOCK_WEIGHTS, "activations": ACTIVATIONS, "mixed_families": True}
@@ -43,6 +43,8 @@ UNIFORM = [
     ("e4m3fn", "e4m3fn", "l-mul-formula / exact"),
     ("e4m3fn", "e4m3fn", "l-mul-field / exact"),
     ("e4m3fn", "e4m3fn", "l-mul-field / e5m10 chunk 4"),
+    ("e4m3fn", "e4m3fn", "l-mul-field-clamped / exact"),
+    ("e4m3fn", "e4m3fn", "l-mul-field-clamped / int16 chunk 4"),
     ("pot4", "int8", "exact / exact"),
     ("2hot4", "int8", "exact / int20 wrap"),
     ("apot2x2", "pot4", "exact / exact"),
@@ -101,7 +103,7 @@ def test_what_multiplies_by_default():
         ),
         (
             {"arithmetic": {"products": ["lmul"]}},
-            ["'lmul' is no product: products are exact, l-mul-formula, l-mul-field"],
+            ["'lmul' is no product: products are exact, l-mul-formula, l-mul-field, l-mul-field-clamped"],
         ),
         ({"arithmetic": {"accumulators": ["int20 warp"]}}, ["[arithmetic] accumulators", "'warp' is none of"]),
         ({"arithmetic": {"accumulators": ["mxfp4"]}}, ["must be fixed point or a minifloat"]),
@@ -185,6 +187,18 @@ def test_an_export_of_each_family_alone_computes_the_golden_outputs(
     design = found.design(1, formats)
     assert design.formats.text == formats.text
     check_export(found, design, tmp_path / "out", most=4)
+
+
+@pytest.mark.parametrize("number_format", ["e3m2ftz", "e3m3keep"])
+def test_exports_of_minifloats_without_subnormals(custom_bench, tmp_path, number_format):
+    formats = {"weights": [number_format], "activations": [number_format]}
+    found = custom_bench("digits-mlp", formats=formats, device={"min_fps": 0.0})
+    design = found.design(1)
+    assert {str(one) for one in design.formats.weights.values()} == {number_format}
+    check_export(found, design, tmp_path / "out", most=4)
+    hardware = found.prepared.calibrated.lower(design.formats)
+    least = [layer.requantiser.least for layer in hardware.layers if layer.requantiser is not None]
+    assert max(least) == {"e3m2ftz": 4, "e3m3keep": 9}[number_format]
 
 
 @pytest.mark.parametrize("seed", [5, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(5))])

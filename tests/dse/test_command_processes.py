@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.missing_tools import skip_or_fail
+
 HELP = """
 import sys
 sys.argv = ["bitfront", "--help"]
@@ -35,7 +37,7 @@ SCRIPT = Path(sys.executable).with_name("bitfront")
 @pytest.mark.parametrize("command", [[sys.executable, "-m", "dse"], [SCRIPT]], ids=["module", "script"])
 def test_works_beside_empty_folders_of_our_names(process, tmp_path, command):
     if command == [SCRIPT] and not SCRIPT.exists():
-        pytest.skip("bitfront is not installed as a script beside this Python")
+        skip_or_fail("bitfront is not installed as a script beside this Python")
     for name in ("reports", "tests", "kernels", "dse", "emulation"):
         (tmp_path / name).mkdir()
     outcome = process(*command, "formats", "--json", cwd=tmp_path)

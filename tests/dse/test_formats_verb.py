@@ -10,9 +10,12 @@ import re
 import pytest
 from rich.console import Console
 
-from dse.number_line import STRIP, binades, densities, describe, magnitudes, number_line
+from dse.magnitudes import Side, Symmetry, binades, densities, magnitudes, symmetry
+from dse.number_line import STRIP, describe, number_line
 from dse.terminal import formats_table
 from emulation.catalogue import CATALOGUE, Source, parse
+from reports.number_line import COLOURS
+from reports.palette import INK
 
 
 def printed(content, width: int = 100) -> str:
@@ -63,8 +66,90 @@ def test_every_format_of_the_catalogue_can_be_described(entry):
         return
     assert sum(one.values * (one.last - one.first + 1) for one in binades(line)) == line.count
     assert sum(densities(line, STRIP)) == line.count
-    assert line.real(line.count - 1) == max(row["largest"], -row["smallest"] if line.real(0) < 0 else row["largest"])
+    assert line.real(line.count - 1) == row["largest"]
     assert line.real(0) == row["smallest_positive"]
+    below = magnitudes(entry.format, Side.NEGATIVE)
+    if below.count:
+        assert sum(densities(below, STRIP)) == below.count
+        assert -below.real(below.count - 1) == row["smallest"]
+    else:
+        assert row["smallest"] >= 0
+    assert row["negative_half"] == symmetry(line, below).value
+    assert "negative half" in text or "no negative numbers" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "relation", "words"),
+    [
+        ("e4m3fn", Symmetry.MIRRORED, "The negative half mirrors it.\n"),
+        ("fp4", Symmetry.MIRRORED, "The negative half mirrors it.\n"),
+        ("2hot4", Symmetry.MIRRORED, "The negative half mirrors it.\n"),
+        ("bfp4/16", Symmetry.MIRRORED, "The negative half mirrors it.\n"),
+        ("e2m1keepnz", Symmetry.MIRRORED, "The negative half mirrors it.\n"),
+        ("int8", Symmetry.ONE_MORE, "The negative half mirrors it, and has one number more: -128\n"),
+        ("fixed<4,2>", Symmetry.ONE_MORE, "and has one number more: -2\n"),
+        ("mxint8", Symmetry.ONE_MORE, "and has one number more: -2\n"),
+        ("table<t:-2.0,-1.0,0.0,1.0>", Symmetry.ONE_MORE, "and has one number more: -2\n"),
+        ("uint4", Symmetry.POSITIVE_ONLY, "There are no negative numbers.\n"),
+        ("ue3m2", Symmetry.POSITIVE_ONLY, "There are no negative numbers.\n"),
+        ("upot4", Symmetry.POSITIVE_ONLY, "There are no negative numbers.\n"),
+        ("e8m0", Symmetry.POSITIVE_ONLY, "There are no negative numbers.\n"),
+        ("nf4", Symmetry.OWN, "Number line, negative half\n"),
+        ("int1", Symmetry.OWN, "First values: -1\n"),
+        ("table<t:-3.0,0.0,1.0,2.0>", Symmetry.OWN, "First values: -3\n"),
+        ("table<t:0.0,1.0,2.0,-1.0>", Symmetry.OWN, "First values: -1\n"),
+    ],
+)
+def test_what_is_below_zero(command, name, relation, words):
+    assert words in command("formats", name).out
+    row = json.loads(command("formats", name, "--json").out)
+    assert row["negative_half"] == relation.value
+    assert ("negative_binades" in row) is ("negative_first_values" in row) is (relation is Symmetry.OWN)
+
+
+def test_both_halves_of_nf4():
+    nf4 = parse("nf4")
+    row = describe(nf4)
+    assert row["first_values"] == list(nf4.levels[8:])
+    assert row["negative_first_values"] == list(reversed(nf4.levels[:7]))
+    assert [(one["first"], one["last"], one["values"]) for one in row["negative_binades"]] == [
+        (-4, -3, 1),
+        (-2, -1, 2),
+        (0, 0, 1),
+    ]
+    text = printed(number_line(nf4))
+    assert max(map(len, text.splitlines())) <= 100
+    strips = [line.split() for line in text.splitlines() if line.startswith("  0 ")]
+    assert [line[-1] for line in strips] == ["1", "-1"]
+    assert [sum(part.count("█") for part in line) for line in strips] == [8, 7]
+    assert re.search(r"-2\^-2 +-2\^0 +2 each", text)
+
+
+def test_a_codebook_without_positive_numbers(command):
+    outcome = command("formats", "table<t:-1.0,-2.0>")
+    assert "positive half" not in outcome.out
+    assert "smallest above zero" not in outcome.out
+    assert "First values: -1, -2\n" in outcome.out
+    row = json.loads(command("formats", "table<t:-1.0,-2.0>", "--json").out)
+    assert (row["smallest_positive"], row["first_values"], row["negative_first_values"]) == (None, [], [-1, -2])
+
+
+@pytest.mark.parametrize(
+    ("name", "ticks"),
+    [
+        ("nf4", [7, 1, 8]),
+        ("e2m1", [0, 0, 7]),
+        ("table<t:-1.0,-2.0>", [2, 0, 0]),
+        ("table<t:-3.0,-1.0,1.0,2.0>", [2, 0, 2]),
+    ],
+)
+def test_figures_have_a_tick_for_each_number_of_the_halves_they_draw(command, place, name, ticks):
+    """Between two halves zero is drawn too, if it is a number of the format; colours tell them apart."""
+    assert command("formats", name, "--figure", "line.svg").code == 0
+    drawn = (place / "line.svg").read_text().lower()
+    collections = re.findall(r'<g id="linecollection_\d+">(.*?)\n   </g>', drawn, re.DOTALL)
+    colours = [one.lower() for one in (COLOURS[-1], INK, COLOURS[1])]
+    assert [sum(text.count("<path") for text in collections if one in text) for one in colours] == ticks
 
 
 def test_number_line_of_e4m3fn(command):

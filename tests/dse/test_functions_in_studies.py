@@ -62,7 +62,7 @@ class FunctionInterpreter(Interpreter):
             case "activate":
                 return self._table(layer, source)
             case "matmul":
-                return self._requantise(layer, source @ sources[1])
+                return self._requantise(layer, self._product(layer, source, sources[1]))
         return super()._layer(layer, sources)
 
     def _accumulate(self, layer: dict[str, Any], sources: list[Stream]) -> NDArray[Any]:
@@ -76,6 +76,15 @@ class FunctionInterpreter(Interpreter):
             case _:
                 return super()._accumulate(layer, sources)
         return np.array(rows, dtype=object).reshape(sources[0].shape)
+
+    def _product(self, layer: dict[str, Any], left: NDArray[Any], right: NDArray[Any]) -> NDArray[Any]:
+        if "product" not in layer and "chunk" not in layer["acc_type"]:
+            return left @ right
+        found = np.empty((*left.shape[:-1], right.shape[-1]), dtype=object)
+        for *matrix, row, column in np.ndindex(found.shape):
+            operands = left[(*matrix, row)], right[(*matrix, slice(None), column)]
+            found[(*matrix, row, column)] = self._sum(layer, *([one.tolist()] for one in operands), 0, [], 0)
+        return found
 
     def _table(self, layer: dict[str, Any], source: NDArray[Any]) -> NDArray[Any]:
         """By the stored code of each integer, which the producer's type defines."""

@@ -257,7 +257,7 @@ def all_vectors(bench, formats=None):
         edges = dict(zip(network.edges, combination, strict=True))
         if formats is not None and edges != formats.edges:
             continue
-        partial = {(0, 0, 0, 0, 0, 0)}  # resources, loss, interval
+        partial = {(0,) * (len(RESOURCES) + 2)}  # resources, loss, interval
         for table in bench.tables.tables:
             if table.role == "output":
                 continue
@@ -282,13 +282,13 @@ def all_vectors(bench, formats=None):
                 loss = round(choice.loss / unit) + (round(stage.loss / unit) if stage else 0)
                 offered.add((*(cost.resource(name) for name in RESOURCES), loss, cost.interval_cycles))
             partial = {
-                (*(a + b for a, b in zip(left[:5], right[:5], strict=True)), max(left[5], right[5]))
+                (*(a + b for a, b in zip(left[:-1], right[:-1], strict=True)), max(left[-1], right[-1]))
                 for left in partial
                 for right in offered
             }
         for *resources, loss, interval in partial:
             if all(used <= limit for used, limit in zip(resources, limits, strict=True)):
-                share = max(-(-used * 10**6 // limit) for used, limit in zip(resources, limits, strict=True))
+                share = max(-(-used * 10**6 // limit) for used, limit in zip(resources, limits, strict=True) if limit)
                 found.add((share, loss, interval))
     return found
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as some
 from dse.config import CONFIG_NAME, STUDY_VERSION, StudyConfig, check_config, load_config, render_config
 from dse.errors import StudyError
 from dse.menus import arithmetics_of
+from emulation.datapaths import Product
 
 
 def test_defaults_are_all_written_and_read_back():
@@ -52,7 +53,7 @@ def test_any_settings_read_back_as_they_were(workload, weights, mixed, clock, un
 
 
 @given(
-    products=some.lists(some.sampled_from(["exact", "l-mul-formula", "l-mul-field"]), min_size=1, unique=True),
+    products=some.lists(some.sampled_from([product.value for product in Product]), min_size=1, unique=True),
     accumulators=some.lists(some.sampled_from(["exact", "int20 wrap", "e5m10 chunk 4"]), min_size=1, unique=True),
 )
 def test_any_arithmetic_reads_back_as_it_was(products, accumulators):

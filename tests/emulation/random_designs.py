@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 FORMATS = (
     *(f"int{width}" for width in (2, 3, 4, 6, 8, 12, 16)),
     *(f"uint{width}" for width in (2, 4, 7, 8, 16)),
-    *("e2m1", "e2m3", "e3m2", "e4m3fn", "e5m2", "e4m3fnuz", "e6m1", "e7m0"),
+    *("e2m1", "e2m3", "e3m2", "e4m3fn", "e5m2", "e4m3fnuz", "e3m2ftz", "e2m3keep", "e6m1", "e7m0"),
 )
 """Formats that a random edge or weight tensor may get; the last two make accumulators beyond 64 bits."""
 
@@ -157,13 +157,18 @@ EDGE_FAMILIES = (
     *("bfp5/2", "bfp8e5/3", "mxint8/2", "mx-e4m3fn/3", "mxfp4/4", "nvfp4/2", "nvfp4/3", "dfp8"),
 )
 ARITHMETICS = (
-    "exact / exact",
-    *("l-mul-formula / exact", "l-mul-field / exact"),
+    *("exact / exact", "exact / aligned7", "exact / aligned20", "exact / fixed<20,8> floor", "exact / e5m10 pairwise"),
+    *("l-mul-formula / exact", "l-mul-field / exact", "l-mul-field-clamped / exact"),
     *("exact / int16", "exact / int12 wrap", "exact / int20 wrap chunk 4", "exact / int14 chunk 3", "exact / int48"),
     *("exact / fixed<24,12> floor chunk 3", "exact / fixed<16,10> half-away wrap", "exact / fixed<20,14> toward-zero"),
     *("exact / int18 pairwise", "exact / fixed<16,9> pairwise chunk 2"),
     *("exact / e5m10", "exact / e8m7 chunk 4", "exact / e5m10 chunk 2 pairwise", "exact / e5m2 pairwise"),
     *("l-mul-field / e5m10", "l-mul-formula / int24 wrap", "l-mul-field / fixed<32,8> half-up chunk 2"),
+    *(
+        "l-mul-field-clamped / e5m10 chunk 2",
+        "l-mul-field-clamped / int12 pairwise",
+        "l-mul-field-clamped / int24 wrap",
+    ),
 )
 
 

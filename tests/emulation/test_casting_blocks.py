@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from typing import Any
 
@@ -250,6 +251,19 @@ def test_decoding_needs_block_codes() -> None:
     codes = encode(np.ones((2, 8)), parse("mxfp4/4"))
     with pytest.raises(ValueError, match="codes of mxfp4/4 carry their scales: decode takes no unit"):
         decode(codes, parse("mxfp4/4"), unit=2.0)
-    wrong = BlockCodes(elements=codes.elements, scales=codes.scales[:, :1])
+    wrong = dataclasses.replace(codes, scales=codes.scales[:, :1])
     with pytest.raises(ValueError, match="scale"):
         decode(wrong, parse("mxfp4/4"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_codes_know_their_format_and_no_other_reads_them(name: str) -> None:
+    values = sample()
+    for given in (values, torch.from_numpy(values)):
+        codes = encode(given, parse(name))
+        assert codes.format == parse(name)
+        assert np.array_equal(np.asarray(decode(codes, codes.format)), np.asarray(cast(given, parse(name))))
+        for other in {*NAMES, "e4m3fn", "int8", "nf4"} - {name}:
+            message = f"the codes were encoded in {parse(name)}, not in {parse(other)}: give {parse(name)}, or encode"
+            with pytest.raises(ValueError, match=re.escape(message)):
+                decode(codes, parse(other))

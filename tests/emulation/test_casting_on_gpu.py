@@ -10,12 +10,12 @@ from emulation import Quantiser, cast, decode, dot, encode, parse
 from emulation.block_casts import BlockCodes
 from emulation.datapaths import Arithmetic, Datapath, Product, parse_accumulator
 from kernels.twins import Twin
-
-pytest.importorskip("triton", reason="the kernels of kernels.gpu need Triton")
+from tests.missing_tools import foreign
 
 
 @pytest.fixture(autouse=True)
 def interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
+    foreign("triton", "pip install triton")
     monkeypatch.setenv("TRITON_INTERPRET", "1")
 
 

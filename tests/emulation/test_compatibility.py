@@ -85,7 +85,11 @@ def test_blocks_need_one_direction(build: Any) -> None:
         ("mxint8/4", "mxfp4/4", "exact / exact", True),
         ("mxint8/4", "mxfp4/8", "exact / exact", False),  # two block sizes
         ("mxint8/4", "int8", "exact / exact", True),
-        ("mxint8/4", "mxfp4/4", "exact / int32", False),  # blocks have their own accumulator
+        ("mxint8/4", "mxfp4/4", "exact / int32", True),  # block after block
+        ("mxint8/4", "mxfp4/8", "exact / int32", False),
+        ("mxint8/4", "mxfp4/4", "exact / aligned20", True),
+        ("mxint8/4", "mxfp4/4", "exact / aligned3", False),  # no room for a step of each block
+        ("int8", "int8", "exact / aligned20", False),  # no blocks
         ("e4m3fn", "e3m2", "l-mul-formula / exact", True),
         ("e4m3fn", "int8", "l-mul-formula / exact", False),
         ("e4m3fn", "e3m2", "l-mul-field / int24 wrap", True),
@@ -116,6 +120,13 @@ def test_what_lowering_refuses(calibrated: CalibratedNetwork) -> None:
     with pytest.raises(ValueError, match=f"layer {first!r} cannot multiply int8 by int8 with arithmetic l-mul"):
         calibrated.lower(Formats(edges=edges, weights=weights, engines={first: LMUL}))
     depthwise = next(layer.name for layer in network.engines if layer.kind == "depthwise")
+    narrow = {first: parse_arithmetic("exact / aligned4")}
+    with pytest.raises(
+        ValueError, match=r"aligned4 adds at most 5 blocks \(k up to 20\), .* has 9: use aligned5 or wid"
+    ):
+        calibrated.lower(Formats(edges=edges | {"input": MXINT8}, weights=weights, engines=narrow))
+    with pytest.raises(ValueError, match="alignedN needs blocks"):
+        calibrated.lower(Formats(edges=edges, weights=weights, engines=narrow))
     with pytest.raises(ValueError, match=f"layer {depthwise!r} cannot multiply int8 by mxint8/4"):
         calibrated.lower(Formats(edges=edges, weights=weights | {depthwise: MXINT8}))
 
@@ -135,6 +146,8 @@ def test_texts_of_designs() -> None:
         ("int8", "int8", "exact / int20 wrap", 20),
         ("int8", "int8", "exact / fixed<18,9> floor", 18),
         ("mxint8/4", "mxfp4/4", "exact / exact", 32),
+        ("mxint8/4", "mxfp4/4", "exact / aligned17", 17),
+        ("mxint8/4", "mxfp4/4", "exact / fixed<18,9> floor", 18),
     ],
 )
 def test_widths_of_accumulators(
@@ -164,6 +177,8 @@ def test_width_of_exact_l_mul_sums(calibrated: CalibratedNetwork) -> None:
     [
         ("mxint8/4", "mxint8/4", "exact / exact"),
         ("nvfp4/4", "bfp8/4", "exact / exact"),
+        ("mxint8/4", "mxint8/4", "exact / e5m4"),
+        ("nvfp4/4", "bfp8/4", "exact / aligned12"),
         ("int8", "codebook4", "exact / exact"),
         ("e4m3fn", "e4m3fn", "l-mul-field / exact"),
         ("int8", "int6", "exact / int12"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from fractions import Fraction
 
@@ -74,7 +75,7 @@ def test_units_for_tensors() -> None:
     assert isinstance(left, BlockCodes)
     assert isinstance(right, BlockCodes)
     tensors = [
-        BlockCodes(elements=torch.from_numpy(one.elements), scales=torch.from_numpy(one.scales), axis=one.axis)
+        dataclasses.replace(one, elements=torch.from_numpy(one.elements), scales=torch.from_numpy(one.scales))
         for one in (left, right)
     ]
     found = dot(*tensors, path, unit_exponent=-30)
@@ -97,7 +98,7 @@ def test_leading_axes_and_initial_values() -> None:
     bias = np.array([1, 2, 3, 4, 5]) << 140
     whole = dot(left, right, path, unit_exponent=-30)
     for index in range(2):
-        one = BlockCodes(elements=left.elements[index], scales=left.scales[index])
+        one = dataclasses.replace(left, elements=left.elements[index], scales=left.scales[index])
         assert dot(one, right, path, unit_exponent=-30).tolist() == whole[index].tolist()
     started = dot(left, right, path, initial=bias.astype(object))
     assert (started - dot(left, right, path) == bias).all()
@@ -125,12 +126,23 @@ def test_leading_axes_and_initial_values() -> None:
             "a block format goes with a block format, fixed point or a minifl",
         ),
         (
-            ("mxfp4/4", "mxfp4/4"),
+            ("mxfp4/4", "mxfp4/2"),
             (-1, -2),
             Arithmetic(accumulator=parse_accumulator("int20")),
-            "dot products of blocks have exact products and an exact accumulator, got exact / int20",
+            "accumulator int20 adds block by block, and mxfp4/4 and mxfp4/2 have blocks of 2 and 4: use one size",
         ),
-        (("mxfp4/4", "e4m3fn"), (-1, -2), Arithmetic(product=Product.LMUL_FIELD), "have exact products"),
+        (
+            ("mxfp4/4", "e4m3fn"),
+            (-1, -2),
+            Arithmetic(product=Product.LMUL_FIELD),
+            "products of elements are exact within a block, got l-mul-field / exact for mxfp4/4 and e4m3fn",
+        ),
+        (
+            ("mxfp4/4", "mxfp4/4"),
+            (-1, -2),
+            Arithmetic(accumulator=parse_accumulator("aligned24")),
+            "accumulator aligned24 aligns blocks to a unit that calibration chooses for a network: give unit_exponent",
+        ),
     ],
 )
 def test_bad_operands(names: tuple[str, str], axes: tuple[int, int], arithmetic: Arithmetic, message: str) -> None:

@@ -116,7 +116,7 @@ def test_what_has_no_rounded_products() -> None:
     ):
         dot(codes, codes, path, rounded_product=product)
     blocks = encode(np.ones((1, 4)), parse("mxfp4"))
-    with pytest.raises(ValueError, match="dot products of blocks are exact, got rounded_product e5m2"):
+    with pytest.raises(ValueError, match="products of elements are exact within a block, got rounded_product e5m2"):
         dot(blocks, codes, datapath("mxfp4", "int8", "exact"), rounded_product=product)
     with pytest.raises(ValueError, match="product e5m2 cannot overflow by WRAP: use SATURATE"):
         RoundedProduct(format=scalar("e5m2"), overflow=Overflow.WRAP)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -26,10 +27,11 @@ from emulation.datapaths import (
 from emulation.dots import dot as public_dot
 from emulation.engine_execution import engine_sums
 from emulation.engine_reference import Operand, dot
-from emulation.engines import BlockSum, Engine, lower_engine, scalar_engine
+from emulation.engines import BlockSum, Engine, Register, lower_engine, scalar_engine
 from emulation.execution import execute
 from emulation.format_fields import float_fields, scalar_fields
 from emulation.formats import FixedPoint, MiniFloat
+from emulation.grids import grid_of
 from emulation.hardware import HardwareLayer
 from emulation.lmul import factors, lmul_product
 from emulation.network import Layer, Linear
@@ -203,6 +205,60 @@ def test_block_sums_of_arrays(units: tuple[int | None, int | None], spread: int)
         assert any(value == rule.largest for row in expected for value in row), "no sum saturates"
 
 
+BLOCK_REGISTERS = (
+    *("fixed<20,12> floor", "fixed<14,12> wrap half-away", "fixed<16,10> chunk 3", "int9 pairwise"),
+    *("e5m10", "e4m3fn chunk 2 pairwise", "e8m7 toward-zero", "e8m23"),
+)
+
+
+@pytest.mark.parametrize("text", BLOCK_REGISTERS)
+@pytest.mark.parametrize("units", [(None, None), (-9, None), (-9, -9)])
+def test_registers_of_blocks(units: tuple[int | None, int | None], text: str) -> None:
+    """Fast, reference, and the kernels' definition, with products in units of 2**-6."""
+    accumulator = parse_accumulator(text)
+    assert isinstance(accumulator, NarrowAccumulator)
+    random, size, unit = np.random.default_rng(len(text)), 3, -6
+    rows = []
+    for count, own in zip((6, 5), units, strict=True):
+        scales = random.integers(-5, 6, (count, 2, 3)) if own is None else random.integers(1, 448, (count, 2, 3))
+        rows.append(Rows(random.integers(-15, 16, (count, 2, 7)), scales, size, own))
+    grid = grid_of(accumulator.format)
+    register = Register(
+        format=accumulator.format,
+        grid=grid,
+        product_shift=accumulator.format.unit_exponent - unit,
+        rounding=accumulator.rounding,
+        overflow=accumulator.overflow,
+        chunk=accumulator.chunk,
+        order=accumulator.order,
+    )
+    engine = Engine(block_sum=BlockSum(shift=register.product_shift, bits=accumulator.format.width, register=register))
+    bias, step = random.integers(-3, 4, 5), Fraction(2) ** accumulator.format.unit_exponent
+    assert engine.block_sum is not None
+    fast = block_sums(*rows, engine.block_sum, bias)
+    operands = [
+        [
+            Operand(taps=elements.tolist(), scales=scales.tolist(), size=size, unit=side.unit)
+            for elements, scales in zip(side.elements, side.scales, strict=True)
+        ]
+        for side in rows
+    ]
+    rounded = 0
+    for (row, a), (column, b) in itertools.product(enumerate(operands[0]), enumerate(operands[1])):
+        assert dot(engine, a, b, int(bias[column])) == int(fast[row, column])
+        products = []
+        for tap, (first, second) in enumerate(zip(a.taps, b.taps, strict=True)):
+            for block in range(3):
+                pairs = list(zip(first[3 * block : 3 * block + 3], second[3 * block : 3 * block + 3], strict=True))
+                exact = sum(x * y for x, y in pairs) * a.scale(tap, block) * b.scale(tap, block)
+                products.append(exact * Fraction(2) ** unit)
+        terms = [sum(products[k : k + register.chunk]) for k in range(0, 6, register.chunk)]
+        expected = definition(replace(accumulator, chunk=1), terms, int(bias[column]) * step)  # type: ignore[arg-type]
+        assert int(fast[row, column]) * step == expected
+        rounded += expected != sum(products) + int(bias[column]) * step
+    assert rounded > 2 or text == "e8m23"
+
+
 def test_biases_start_the_register_in_its_own_numbers(build: Any) -> None:
     """In fixed<8,6> beside int4 operands a step is a quarter: 0.3 becomes 0.25, 100 saturates, -0.375 goes to even."""
     layer = Layer(
@@ -238,7 +294,7 @@ def test_wrapping_needs_no_order(build: Any) -> None:
         assert hardware.accumulator_bits(hardware.layers[1]) == 7
 
 
-@pytest.mark.parametrize("text", [*ACCUMULATORS, "exact", "int20 wrap chunk 4", "bf16 chunk 16 pairwise"])
+@pytest.mark.parametrize("text", [*ACCUMULATORS, "exact", "aligned24", "int20 wrap chunk 4", "bf16 chunk 16 pairwise"])
 def test_accumulators_print_as_they_are_read(text: str) -> None:
     accumulator = parse_accumulator(text)
     assert parse_accumulator(str(accumulator)) == accumulator
@@ -249,7 +305,10 @@ def test_accumulators_print_as_they_are_read(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", 'an accumulator is "exact" or starts with a format'),
+        ("", 'an accumulator is "exact", for blocks "alignedN", or starts with a format'),
+        ("aligned", "'aligned' is not a format"),
+        ("aligned1", "an aligned accumulator has 2 to 62 bits, got 1: use aligned2 to aligned62"),
+        ("aligned24 wrap", "'aligned24' is not a format"),
         ("int20 sometimes", "'sometimes' is none of saturate, wrap, half-even"),
         ("int20 chunk four", "'chunk' is none of saturate"),
         ("mxfp4", "must be fixed point or a minifloat"),

@@ -41,6 +41,13 @@ def circumstances(hardware: HardwareNetwork, layer: HardwareLayer) -> list[str]:
     found = [engine.product.value]
     if any(blocked):
         found.append(f"blocks {blocked} of {layer.layer.kind}")
+    if engine.block_sum is not None:
+        register = engine.block_sum.register
+        number = "float" if register is not None and register.grid.mantissa_bits >= 0 else "fixed"
+        found.append(f"blocks aligned to {engine.block_sum.bits} bits" if register is None else f"blocks in {number}")
+        if register is not None:
+            found += [f"blocks {register.overflow.name}", f"blocks {register.order.value}"]
+            found += ["chunks of blocks"] if register.chunk > 1 else []
     if engine.register is not None:
         number = "float" if engine.register.grid.mantissa_bits >= 0 else "fixed"
         finer = "finer" if engine.register.product_shift < 0 else "coarser" if engine.register.product_shift else "same"
@@ -75,10 +82,13 @@ def test_the_random_designs_reach_every_family(build: Any) -> None:
         seen["varied outputs"] += len(np.unique(outputs.astype(object))) > 1
     wanted = [f"edge {parse(name)}" for name in EDGE_FAMILIES] + [f"weight {parse(name)}" for name in WEIGHT_FAMILIES]
     wanted += [f"blocks {kinds} of convolution" for kinds in ((True, False), (False, True), (True, True))]
-    wanted += [f"blocks out of {kind}" for kind in ("input", "convolution")]
+    wanted += [f"blocks out of {kind}" for kind in ("input", "convolution", "concat")]
     wanted += [product.value for product in Product]
     wanted += [f"{one} register" for one in ("float", "fixed", "finer", "coarser", "same", "pairwise")]
+    wanted += [f"blocks aligned to {bits} bits" for bits in (7, 20, 32)]
+    wanted += [f"blocks {one}" for one in ("in float", "in fixed", "WRAP", "SATURATE", "pairwise", "ascending")]
     wanted += [
+        "chunks of blocks",
         "register WRAP",
         "register SATURATE",
         "register of linear",

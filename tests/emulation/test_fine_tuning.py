@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 
 import numpy as np
 import pytest
@@ -180,3 +181,47 @@ def test_layer_names_that_torch_does_not_allow_in_parameters(build, samples):
     module = FineTuningModule(again, formats_of(again, "int4", "int4"))
     assert module(torch.from_numpy(samples)).shape == (SAMPLES, 5)
     assert np.array_equal(module.network().by_name["block.0%2e"].weight, last.weight)
+
+
+def test_samples_of_any_floating_dtype_give_float32(build, samples):
+    calibrated = calibrated_network(build, samples)
+    module = FineTuningModule(calibrated, formats_of(calibrated, "int4", "int6"))
+    coarse = torch.from_numpy(samples).to(torch.bfloat16)
+    expected = module(coarse.float())
+    for given in (coarse, coarse.double()):
+        given.requires_grad_(True)
+        outputs = module(given)
+        assert outputs.dtype == torch.float32
+        assert torch.equal(outputs, expected)
+        outputs.sum().backward()
+        assert given.grad.dtype == given.dtype
+        assert given.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (lambda given: given[:, :, :5], ValueError, "samples have shape (3, 5, 6), network 'graph' reads (3, 6, 6)"),
+        (lambda given: given[0], ValueError, "samples have shape (6, 6), network 'graph' reads (3, 6, 6)"),
+        (lambda given: given[:0], ValueError, "no samples were given: at least one is needed"),
+        (lambda given: given * math.nan, ValueError, "values are NaN"),
+        (lambda given: given.numpy(), TypeError, "samples must be a torch tensor, got a ndarray: use torch.as_tensor"),
+    ],
+)
+def test_bad_samples_are_refused(build, samples, change, error, message):
+    calibrated = calibrated_network(build, samples)
+    module = FineTuningModule(calibrated, formats_of(calibrated, "int4", "int6"))
+    with pytest.raises(error, match=re.escape(message)):
+        module(change(torch.from_numpy(samples)))
+
+
+def test_weights_that_diverged_and_formats_without_a_meaning_are_refused(build, samples):
+    calibrated = calibrated_network(build, samples)
+    module = FineTuningModule(calibrated, formats_of(calibrated, "int4", "bfp6/8"))
+    with pytest.raises(ValueError, match="cannot be bfp6/8"):
+        module(torch.from_numpy(samples))
+    module = FineTuningModule(calibrated, formats_of(calibrated, "int4", "int6"))
+    with torch.no_grad():
+        next(iter(module.weights.values()))[0, 0, 0, 0] = math.nan
+    with pytest.raises(ValueError, match=re.escape("weight[0, 0, 0, 0] of layer 'convolution1' is nan")):
+        module.hardware()

@@ -102,7 +102,8 @@ def check(hardware: HardwareNetwork, count: int) -> np.ndarray[Any, Any]:
     rounding=st.sampled_from(tuple(Rounding)),
     bits=st.sampled_from((8, 16, 31)),
 )
-def test_any_formats_and_units(  # noqa: PLR0917 - Hypothesis passes by name
+def test_any_formats_and_units(
+    *,
     name: str,
     index: str,
     wide: str | None,

@@ -95,7 +95,8 @@ FORMATS = [
 @pytest.mark.parametrize("bits", [3, 16])
 @pytest.mark.parametrize(("source", "weights", "target", "zero_point"), FORMATS)
 @pytest.mark.parametrize("slope", [None, 0.3, -0.2])
-def test_convolution_bias_activation_requantisation(  # noqa: PLR0917 - pytest passes by name
+def test_convolution_bias_activation_requantisation(
+    *,
     build: Any,
     source: str,
     weights: str,
@@ -154,8 +155,8 @@ def test_convolution_bias_activation_requantisation(  # noqa: PLR0917 - pytest p
 @pytest.mark.parametrize("rounding", list(Rounding))
 @pytest.mark.parametrize(("left", "right", "target", "zero_point"), [*FORMATS, ("uint8", "int8", "int8", -40)])
 @pytest.mark.parametrize("activation", [Identity(), Relu(), Relu(ceiling=1.1), PRelu(slopes=(0.35,))], ids=str)
-def test_residual_addition_rounds_once(  # noqa: PLR0917 - pytest passes by name
-    build: Any, left: str, right: str, target: str, zero_point: int, rounding: Rounding, activation: Any
+def test_residual_addition_rounds_once(
+    *, build: Any, left: str, right: str, target: str, zero_point: int, rounding: Rounding, activation: Any
 ) -> None:
     """Rule 14: (sum of v_i * b_i) * 2**-c, cast once."""
     graph = build.Graph((40,))

@@ -1,4 +1,4 @@
-"""Levels: sums of powers of two, codebooks, unusual minifloats, and tables learned from weights."""
+"""Levels: sums of powers of two, codebooks, and tables learned from weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from emulation.calibration import EdgeRange, scale_edge, scale_weights
 from emulation.catalogue import parse
 from emulation.codes import code_in_table, code_of, integer_of
-from emulation.formats import BinaryCoded, Codebook, KHot, LearnedCodebook, MiniFloat, Subnormals, Zero
+from emulation.formats import BinaryCoded, Codebook, KHot, LearnedCodebook
 from emulation.grids import grid_of
 from emulation.hardware import Requantiser
 from emulation.level_casts import cast_to_levels
@@ -24,6 +24,7 @@ from emulation.reference_codes import nearest_level
 from emulation.requantisation import requantise_tensor
 from emulation.rules import Rounding
 from emulation.table_fitting import learn_table
+from kernels.definitions.codebooks import optimal_levels
 
 NAMES = ("pot3", "pot6", "upot4", "2hot5", "apot2x2", "apot3x2", "nf4", "fp4")
 
@@ -68,24 +69,6 @@ def test_requantising_to_any_levels(found: set[int], accumulators: list[int], sh
     fast = requantise_tensor(rule, np.array([accumulators], dtype=np.int64), channel_axis=-1)
     exact = [Fraction(number * multiplier) / Fraction(2) ** shift for number in accumulators]
     assert fast[0].tolist() == [by_comparison(number, levels) for number in exact]
-
-
-@pytest.mark.parametrize("subnormals", [Subnormals.KEEP_EXPONENT, Subnormals.FLUSH])
-@pytest.mark.parametrize("exponent_bits", [2, 4])
-def test_minifloats_without_gradual_underflow_are_levels(subnormals: Subnormals, exponent_bits: int) -> None:
-    number_format = MiniFloat(exponent_bits=exponent_bits, mantissa_bits=3, subnormals=subnormals)
-    levels = grid_of(number_format).levels
-    codes = range(1 << number_format.width)
-    assert levels == tuple(sorted({integer_of(code, number_format) for code in codes}))
-    assert all(integer_of(code_of(level, number_format), number_format) == level for level in levels or ())
-
-
-def test_minifloats_that_have_no_grid() -> None:
-    wide = MiniFloat(exponent_bits=8, mantissa_bits=7, subnormals=Subnormals.FLUSH)
-    without_zero = MiniFloat(exponent_bits=3, mantissa_bits=2, zero=Zero.ABSENT)
-    for number_format in (wide, without_zero):
-        with pytest.raises(ValueError, match="is defined: only minifloats with gradual underflow and a zero"):
-            Quantiser(format=number_format)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -163,6 +146,38 @@ def test_binary_codes_are_sums_of_signed_coefficients(planes: int) -> None:
     nearest = table[np.abs(values[:, None] / unit - table).argmin(axis=1)] * unit
     greedy = np.sign(values) * np.abs(values).mean()
     assert np.square(nearest - values).mean() <= np.square(greedy - values).mean() * 1.001
+
+
+@pytest.mark.parametrize("name", ["codebook4", "codebook1", "bcq3", "bcq8x12"])
+@pytest.mark.parametrize("scale", [1.0, 2.0**-900, 2.0**900])
+def test_tables_scale_with_their_values(name: str, scale: float) -> None:
+    """Powers of two change the unit only, also where squares of the values leave float64's range."""
+    number_format = parse(name)
+    assert isinstance(number_format, LearnedCodebook | BinaryCoded)
+    values = np.random.default_rng(8).normal(size=(3, 50))
+    unit, table = learn_table(values, number_format)
+    scaled_unit, scaled_table = learn_table(values * scale, number_format)
+    assert scaled_unit == unit * scale
+    assert scaled_table.tolist() == table.tolist()
+
+
+def test_codebooks_of_few_different_values_hold_them() -> None:
+    """More codes than values: the last codes mean the largest one too."""
+    unit, table = learn_table(np.array([0.5, -0.25, 0.5, 0.0]), LearnedCodebook(index_bits=3))
+    assert table.tolist() == [-64, 0, *([127] * 6)]
+    assert unit == 0.5 / 127
+    unit, table = learn_table(np.full(4, -3.0), LearnedCodebook(index_bits=1))
+    assert (unit, table.tolist()) == (3 / 127, [-127, -127])
+    unit, table = learn_table(np.full(4, -3.0), BinaryCoded(planes=2))
+    assert table.tolist() == [-127, 127, -127, 127]
+
+
+def test_a_codebook_of_hardware_mode_is_near_the_best_one() -> None:
+    """The optimum of 60 values in rationals, rounded to 8 bits: the fit loses no more than that rounding."""
+    values = np.random.default_rng(9).standard_t(3, size=60)
+    best = [float(level) for level in optimal_levels(values.tolist(), 8)]
+    _, table = learn_table(values, LearnedCodebook(index_bits=3))
+    assert table.tolist() == [round(level / (max(map(abs, best)) / 127)) for level in best]
 
 
 def test_a_codebook_beats_equal_steps() -> None:

@@ -87,6 +87,9 @@ def test_flushed_subnormals_are_found_by_every_function(name: str) -> None:
         ({"twin": "compiled"}, TypeError, "twin must be Twin.DEFINITION or Twin.COMPILED or"),
         ({"unit": [1.0]}, TypeError, "unit must be a number, a NumPy array or a torch tensor, got a list"),
         ({"unit": "1"}, TypeError, "got a str"),
+        ({"unit": np.array(["1"])}, TypeError, "unit must hold real numbers, got dtype <U1"),
+        ({"unit": np.ones(2, np.complex64)}, TypeError, "unit must hold real numbers, got dtype complex64"),
+        ({"unit": torch.ones(2, dtype=torch.bool)}, TypeError, "unit must hold real numbers, got dtype bool"),
         ({"table": fit_table(ONES, parse("bcq2"))}, ValueError, "e4m3fn has no table to be given"),
     ],
 )
@@ -158,13 +161,59 @@ def test_nan_and_infinity_in_blocks() -> None:
 
 def test_results_that_become_infinite() -> None:
     values = np.array([65504.0], np.float16)
-    message = re.escape("float16 does not hold 1 of 1 results, such as 7.5 times its unit: use values of a wider dtype")
+    message = re.escape("float16 does not hold 1 of 1 results, such as 7.5 times its unit: use a wider dtype, or")
     for given in (values, torch.from_numpy(values)):
         with pytest.raises(ValueError, match=message):
             cast(given, parse("e4m3fn"), unit=9000.0)
     with pytest.raises(ValueError, match="float64 does not hold 1 of 1 results, such as 11 times its unit"):
         cast(np.array([1.79e308]), parse("e4m3fn"), unit=1.7e307)
     assert cast(values.astype(np.float32), parse("e4m3fn"), unit=9000.0).tolist() == [67500.0]
+
+
+@pytest.mark.parametrize(("name", "code", "largest"), [("e4m3fn", 126, 448.0), ("int8", 127, 127.0), ("nf4", 15, 1.0)])
+def test_decoded_codes_that_become_infinite(name: str, code: int, largest: float) -> None:
+    codes = np.array([0, code], np.uint8)
+    units = {"float16": 70000.0, "float32": 4e38}
+    if largest > 1:
+        units["float64"] = 1e308
+    for given in (codes, torch.from_numpy(codes)):
+        for dtype, unit in units.items():
+            message = f"{dtype} does not hold [12] of 2 results, such as -?{largest:g} times its unit: use a wider"
+            with pytest.raises(ValueError, match=message):
+                decode(given, parse(name), dtype=dtype, unit=unit)
+        expected = [0 if name != "nf4" else -4e38, largest * 4e38]
+        assert decode(given, parse(name), dtype="float64", unit=4e38).tolist() == expected
+
+
+def test_levels_of_a_table_that_become_infinite() -> None:
+    values = np.array([[1e6, -2e6, 3e6, 4e6]])
+    table = fit_table(values, parse("codebook2"))
+    codes = encode(values, table.format, table=table)
+    assert decode(codes, table.format, table=table).dtype == np.float32
+    with pytest.raises(ValueError, match="float16 does not hold 4 of 4 results"):
+        decode(codes, table.format, table=table, dtype="float16")
+
+
+def test_arguments_of_decode() -> None:
+    for name in ("e4m3fn", "int8", "nf4", "int64"):
+        with pytest.raises(TypeError, match=re.escape("twin must be Twin.DEFINITION or Twin.COMPILED or")):
+            decode(CODES, parse(name), twin=any_of("compiled"))
+        with pytest.raises(TypeError, match="codes must be a NumPy array or a torch tensor, got a list"):
+            decode(any_of([1]), parse(name))
+    for dtype in ("bfloat32", np.float32, "f4"):
+        with pytest.raises(ValueError, match="codes decode to float16, bfloat16, float32, float64, got"):
+            decode(CODES, parse("e4m3fn"), dtype=any_of(dtype))
+    with pytest.raises(TypeError, match="NumPy has no dtype bfloat16: use float32"):
+        decode(CODES, parse("e4m3fn"), dtype="bfloat16")
+    with pytest.raises(ValueError, match="e4m3fn has no table to be given: table is for learned formats"):
+        decode(CODES, parse("e4m3fn"), table=fit_table(ONES, parse("bcq2")))
+
+
+def test_units_carry_no_gradient() -> None:
+    unit = torch.tensor([0.5, 2.0, 1.0, 0.25], requires_grad=True)
+    for name in ("e4m3fn", "nf4"):
+        assert not cast(torch.from_numpy(ONES), parse(name), unit=unit, axis=1).requires_grad
+        assert not decode(torch.from_numpy(CODES), parse(name), unit=unit[:2]).requires_grad
 
 
 def test_a_unit_beyond_the_quotients() -> None:
@@ -250,6 +299,11 @@ def test_sums_of_tensors_never_wrap() -> None:
         ({"zero_point": 0.5}, TypeError, "zero_point must be an integer, got 0.5"),
         ({"zero_point": 128}, ValueError, "zero_point 128 is no code of int8: it must lie in [-128, 127]"),
         ({"multipliers": 1.5}, TypeError, "multipliers must be integers, got float64"),
+        ({"twin": "compiled"}, TypeError, "twin must be Twin.DEFINITION or Twin.COMPILED or"),
+        ({"shift": 2**16 + 1}, ValueError, "shift must lie in [-65536, 65536], got 65537 to 65537"),
+        ({"shift": np.array([0, -(2**16) - 1])}, ValueError, "shift must lie in [-65536, 65536], got -65537 to 0"),
+        ({"shift": 2**70}, ValueError, "shift must lie in [-65536, 65536], got 1180591620717411303424 to 1180591620"),
+        ({"shift": np.array(2**63, np.uint64)}, ValueError, "got 9223372036854775808 to 9223372036854775808"),
     ],
 )
 def test_requantisation(options: dict[str, Any], error: type[Exception], message: str) -> None:
@@ -258,6 +312,55 @@ def test_requantisation(options: dict[str, Any], error: type[Exception], message
             requantise(accumulators, parse("int8"), **({"multipliers": 1, "shift": 1} | options))
     with pytest.raises(TypeError, match=re.escape("accumulators must be integers, got 1.5 in an object array")):
         requantise(np.array([1, 1.5], object), parse("int8"), multipliers=1, shift=0)
+
+
+@pytest.mark.parametrize("shift", [-(2**16), -5000, 5000, 2**16])
+def test_the_largest_shifts(shift: int) -> None:
+    for twin in (Twin.COMPILED, Twin.DEFINITION):
+        codes = requantise(np.array([-3, 0, 3]), parse("int8"), multipliers=1, shift=shift, twin=twin)
+        assert codes.tolist() == ([128, 0, 127] if shift < 0 else [0, 0, 0])
+    floor = requantise(np.array([-3, 3]), parse("int8"), multipliers=1, shift=abs(shift), rounding=Rounding.FLOOR)
+    assert floor.tolist() == [255, 0]
+
+
+def test_unsigned_words_of_64_bits_are_not_taken_for_negative_ones() -> None:
+    ones, word = torch.tensor([1, -1]), np.array([2**64 - 3], np.uint64)
+    options: dict[str, Any] = {"multipliers": 1, "shift": 62}
+    assert requantise(torch.from_numpy(word), parse("int8"), **options).tolist() == [4]
+    assert requantise(ones, parse("int8"), **(options | {"multipliers": word})).tolist() == [4, 252]
+    for given, changes, what in (
+        (torch.from_numpy(word), {}, "accumulators"),
+        (ones, {"multipliers": word}, "multipliers"),
+        (ones, {"multipliers": 2**64 - 3}, "multipliers"),
+        (ones, {"negative_multipliers": 2**64 - 3}, "negative_multipliers"),
+    ):
+        message = f"twin TENSORS computes in int64, got {what} up to 18446744073709551613: use COMPILED on the CPU"
+        with pytest.raises(ValueError, match=re.escape(message)):
+            requantise(given, parse("int8"), **(options | changes), twin=Twin.TENSORS)
+
+
+def test_blocks_go_into_the_products_of_their_format() -> None:
+    codes = encode(np.ones((4, 4)), parse("mxfp4/4"))
+    for name in ("mxfp4/2", "int8"):
+        message = re.escape(f"the left codes were encoded in mxfp4/4, not in {name}: give mxfp4/4, or encode the")
+        with pytest.raises(ValueError, match=message):
+            dot(codes, CODES, path(name=name))
+        message = re.escape(f"the right codes were encoded in mxfp4/4, not in {name}: give mxfp4/4, or encode the")
+        with pytest.raises(ValueError, match=message):
+            dot(CODES, codes, path(name=name))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"twin": "compiled"}, "twin must be Twin.DEFINITION or Twin.COMPILED or"),
+        ({"rounded_product": "e5m10"}, "rounded_product must be an emulation.datapaths.RoundedProduct, got a str"),
+        ({"unit_exponent": 1.5}, "unit_exponent must be an integer, got 1.5"),
+    ],
+)
+def test_arguments_of_dot(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(TypeError, match=re.escape(message)):
+        dot(CODES, CODES, path(), **options)
 
 
 def test_requantisation_keeps_the_shape_of_a_single_number() -> None:

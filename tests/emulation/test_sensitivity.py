@@ -5,20 +5,26 @@ from __future__ import annotations
 import math
 import re
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
 
+from emulation import Quantiser, dot, encode
 from emulation.calibrated import CalibratedNetwork, Formats, Scalings
 from emulation.calibration import edge_ranges
 from emulation.catalogue import parse
+from emulation.datapaths import Arithmetic, Datapath, parse_arithmetic
+from emulation.dots import accumulator_unit_exponent
 from emulation.execution import execute
 from emulation.float_execution import rerun, run_float, run_layer
 from emulation.losses import log_softmax, yardstick
 from emulation.network import Network, PRelu, Relu
 from emulation.sensitivity import EdgeProbe, EngineProbe, SensitivityBench
+
+if TYPE_CHECKING:
+    from emulation.formats import Format
 
 INT4, INT8, E3M2 = parse("int4"), parse("int8"), parse("e3m2")
 
@@ -206,11 +212,45 @@ def test_a_whole_design_at_16_bits_loses_next_to_nothing(
 
 def test_engines_without_weights_are_refused(bench: SensitivityBench) -> None:
     matmul = next(layer.name for layer in bench.network.engines if layer.weight is None)
-    for weight in (None, INT4):
-        with pytest.raises(
-            ValueError, match=rf"layer '{matmul}' \(matmul\) has no weights to emulate: measure the edges"
-        ):
-            bench.measure(EngineProbe(layer=matmul, activation=INT4, weight=weight))
+    with pytest.raises(ValueError, match=rf"layer '{matmul}' \(matmul\) has no weights to emulate: measure the edges"):
+        bench.measure(EngineProbe(layer=matmul, activation=INT4, weight=None))
+
+
+@pytest.mark.parametrize(
+    ("activation", "arithmetic"),
+    [
+        (INT8, "exact / exact"),
+        (INT4, "exact / int7 wrap"),
+        (INT8, "exact / fixed<13,11> floor chunk 2"),
+        (E3M2, "exact / e3m2 pairwise"),
+        (E3M2, "l-mul-formula / exact"),
+        (E3M2, "l-mul-field / e5m4"),
+    ],
+)
+def test_a_probe_of_a_product_of_two_activations(
+    network: Network, labels: np.ndarray, bench: SensitivityBench, activation: Format, arithmetic: str
+) -> None:
+    """By hand: the operands' integers through the public dot product, one sample at a time, the rest in float."""
+    layer = next(layer for layer in network.engines if layer.weight is None)
+    path = parse_arithmetic(arithmetic)
+    reference, edge = run_float(network, bench.tensors["input"].numpy()), network.input_edges(layer)[0]
+    source = bench.calibrated.edge(edge, activation)
+    quantiser = Quantiser(format=activation)
+    codes = [
+        encode(source.integers(reference[name].numpy()) * 2.0**activation.unit_exponent, activation)
+        for name in layer.inputs
+    ]
+    datapath = Datapath(activation=quantiser, second=quantiser, arithmetic=path)
+    sums = np.stack([dot(left, right, datapath).astype(float) for left, right in zip(*codes, strict=True)])
+    exponent = accumulator_unit_exponent(datapath)
+    values = np.ldexp(sums, exponent or 0) * (float(source.unit[0]) * 2.0**-activation.unit_exponent) ** 2
+    changed = {**reference, layer.name: torch.from_numpy(values.astype(np.float32))}
+    outputs = rerun(changed, tuple(network.descendants(layer.name)))[network.output]
+    measured = bench.measure(EngineProbe(layer=layer.name, activation=activation, weight=activation, arithmetic=path))
+    expected = losses_by_hand(outputs.numpy(), reference[network.output].numpy(), labels)
+    assert (measured.divergence, measured.cross_entropy_change) == pytest.approx(expected[:2], abs=1e-9)
+    exact = bench.measure(EngineProbe(layer=layer.name, activation=activation, weight=activation))
+    assert (measured.divergence == exact.divergence) == (path == Arithmetic())
 
 
 def test_divergence_by_hand() -> None:

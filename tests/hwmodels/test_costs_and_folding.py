@@ -83,7 +83,7 @@ def test_foldings_are_all_divisor_pairs():
     found = foldings(6, 4)
     assert {(f.pe, f.simd) for f in found} == {(p, s) for p in (1, 2, 3, 6) for s in (1, 2, 4)}
     assert len(found) == len(set(found)) == 24
-    assert len(foldings(6, 4, multipliers=(MultiplierStyle.LUT,), weight_memories=tuple(MemoryStyle))) == 36
+    assert len(foldings(6, 4, multipliers=(MultiplierStyle.LUT,), weight_memories=tuple(MemoryStyle))) == 60
     assert max(f.lanes for f in foldings(6, 4, max_lanes=8)) == 8
     # 8 outputs in 2 groups share inputs only within a group of 4; a depthwise convolution shares none.
     assert {f.pe for f in foldings(8, 9, groups=2)} == {1, 2, 4}

@@ -103,7 +103,8 @@ def test_depthwise_interval():
         (ZU7, 4, 5, 2 * 16),
         (ZU7, 9, 8, 8 * 16),
         (Z020, 8, 8, 8 * 16),
-        (Z020, 4, 8, 8 * 16),
+        (Z020, 5, 8, 8 * 16),
+        (Z020, 4, 8, 0),  # products of 8 bits stay in LUTs
     ],
 )
 def test_dsps_are_packed_as_finns_matrix_vector_unit_does(device, bits, pe, expected):

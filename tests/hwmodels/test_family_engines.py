@@ -1,5 +1,7 @@
 """Engines of every family: blocks, tables, planes and narrow accumulators against counts made by hand."""
 
+import dataclasses
+
 import pytest
 
 from emulation.catalogue import parse
@@ -152,10 +154,66 @@ def test_scales_of_weights_take_memory():
     assert blocks.bram18s - plain.bram18s == words // 2048
 
 
-@pytest.mark.parametrize("arithmetic", [accumulate("int20 wrap"), Arithmetic(product=Product.LMUL_FIELD)])
-def test_blocks_have_exact_products_and_an_accumulator_of_their_own(arithmetic):
-    with pytest.raises(ValueError, match=r"the products of blocks are exact|L-Mul adds the exponents"):
-        cost("mxfp4", "mxfp4", Folding(simd=32), arithmetic)
+def test_products_are_exact_within_a_block():
+    with pytest.raises(ValueError, match="L-Mul adds the exponents"):
+        cost("mxfp4", "mxfp4", Folding(simd=32), Arithmetic(product=Product.LMUL_FIELD))
+    with pytest.raises(
+        ValueError, match="no cost model for exact / aligned24 of int8 x int8: it aligns blocks, and nei"
+    ):
+        cost("int8", "int8", Folding(simd=32), accumulate("aligned24"))
+
+
+def test_registers_of_blocks_are_counted_piece_by_piece():
+    stage = block_stage(parse("mxint8"), parse("mxint8"), 64)
+    assert stage is not None
+    dot_bits = 16 + 5
+    luts, _, _ = adder_tree(32, 16)
+    exact = sum(sums("mxint8", "mxint8").cost(32).luts.values())
+    assert exact == pytest.approx(luts + sum(stage.luts(dot_bits, 32).values()) + 32 + 16)
+    assert sum(sums("mxint8", "mxint8", accumulate("aligned32")).cost(32).luts.values()) == exact
+    aligned = sum(sums("mxint8", "mxint8", accumulate("aligned20")).cost(32).luts.values())
+    assert aligned == pytest.approx(luts + sum(stage.luts(dot_bits, 20).values()) + 20 + 10)
+    wrap = sum(sums("mxint8", "mxint8", accumulate("fixed<20,10> wrap floor")).cost(32).luts.values())
+    assert wrap == pytest.approx(luts + sum(stage.luts(dot_bits, 20).values()) + 20)
+    saturating = sum(sums("mxint8", "mxint8", accumulate("fixed<20,10> floor")).cost(32).luts.values())
+    assert saturating == pytest.approx(wrap + 1 + 10)
+    rounding = sums("mxint8", "mxint8", accumulate("fixed<20,10> half-up")).cost(32)
+    assert sum(rounding.luts.values()) > saturating + 3
+    half = sums("mxint8", "mxint8", accumulate("e5m10")).cost(32)
+    register = narrow_register(parse_accumulator("e5m10"), product_exponent=0, sum_bits=dot_bits, chunks=2)
+    inside = luts + stage.exponent_luts + register.adder_luts + sum(register.other_luts.values())
+    assert sum(half.luts.values()) == pytest.approx(inside)
+
+
+@pytest.mark.parametrize(
+    ("text", "simds"),
+    [
+        ("exact", {1, 2, 4, 8, 16, 48, 144, 432}),
+        ("aligned20", {1, 2, 4, 8, 16, 48, 144, 432}),
+        ("e5m10", {1, 2, 4, 8, 16}),  # one block after the other
+        ("fixed<20,10> wrap", {1, 2, 4, 8, 16}),  # scales leave bits below the last one: it rounds
+        ("e5m10 chunk 3", {48}),
+        ("e5m10 chunk 9 pairwise", {144}),
+        ("e5m10 chunk 27", {432}),
+        ("e5m10 chunk 99", {432}),
+        ("e5m10 chunk 2", set()),
+    ],
+)
+def test_registers_take_their_chunk_of_blocks(text, simds):
+    operands = {"weight_format": parse("nvfp4"), "activation_format": parse("bfp6/16"), "arithmetic": accumulate(text)}
+    offered = foldings(1, IMAGE.depth, multipliers=(MultiplierStyle.LUT,))
+    usable = usable_foldings(offered, IMAGE, **operands)
+    assert {one.simd for one in usable} == simds
+    for folding in usable:
+        assert cost("nvfp4", "bfp6/16", folding, accumulate(text), shape=IMAGE).luts > 0
+    if text == "e5m10":
+        with pytest.raises(
+            FoldingError, match="simd 48 adds 3 blocks at once, and accumulator e5m10 takes 1: use simd 16"
+        ):
+            cost("nvfp4", "bfp6/16", Folding(simd=48), accumulate(text), shape=IMAGE)
+    if text == "e5m10 chunk 3":
+        notes = cost("nvfp4", "bfp6/16", Folding(simd=48), accumulate(text), shape=IMAGE).out_of_range
+        assert any("the exact sum of 3 blocks is priced as wide as the register" in note for note in notes)
 
 
 def test_binary_planes_are_trees_and_one_multiplication_each_at_the_end():
@@ -245,8 +303,7 @@ def test_a_tree_over_chunks_keeps_partial_sums():
     def bits(text):
         register = narrow_register(
             parse_accumulator(text),
-            weight_format=parse("int8"),
-            activation_format=parse("int8"),
+            product_exponent=0,
             sum_bits=18,
             chunks=16,
         )
@@ -262,6 +319,28 @@ def test_lmul_saves_where_significands_are_wide():
     assert LMUL_LANE in cost("e4m3fn", "e4m3fn", folding, field).sources
     for name in ("e4m3fn", "fp16", "bf16"):
         assert cost(name, name, folding, field).luts < cost(name, name, folding).luts
+
+
+@pytest.mark.parametrize("register", ["exact", "int12", "int16 wrap"])
+def test_clamped_lmul_saves_behind_the_lanes_too(register):
+    """Adders and registers hold the sums of products of one format, not of the square of its range."""
+    folding = Folding(pe=4, simd=1)
+    products = (Product.LMUL_FIELD_CLAMPED, Product.LMUL_FIELD)
+    clamped, field = (
+        cost("e5m2", "e5m2", folding, dataclasses.replace(accumulate(register), product=one)) for one in products
+    )
+    assert LMUL_LANE in clamped.sources
+    assert clamped.luts < field.luts
+    if register == "exact":
+        assert clamped.flip_flops < field.flip_flops
+        assert clamped.luts < 0.7 * field.luts
+
+
+def test_units_of_products_say_what_a_register_rounds():
+    e4m3, clamped = parse("e4m3fn"), Product.LMUL_FIELD_CLAMPED
+    wraps = {product: dataclasses.replace(accumulate("fixed<20,11> wrap"), product=product) for product in Product}
+    # A register in 2**-9: clamped products are multiples of it; others count in 2**-15 or 2**-18, and round.
+    assert {product for product, one in wraps.items() if not names_its_chunk(one, e4m3, e4m3)} == {clamped}
 
 
 def test_shifts_use_no_dsp_for_products():

@@ -11,7 +11,7 @@ from emulation.datapaths import Arithmetic, Product, parse_accumulator
 from emulation.formats import KHot
 from hwmodels.composition import FIXED_LANE, LMUL_LANE, MINIFLOAT_LANE, SHIFT_LANE
 from hwmodels.lanes import lane
-from hwmodels.lmul_units import lmul_luts, lmul_shape
+from hwmodels.lmul_units import largest_product, lmul_luts, lmul_shape, lmul_widths
 from hwmodels.memory import Access, lut_memory_count
 from hwmodels.minifloat_units import align_luts, shift_cells
 from hwmodels.operands import decode_luts, stored_bits, value_bits
@@ -108,22 +108,36 @@ def test_binary_codes_are_planes_where_sums_are_exact_and_a_table_elsewhere():
     assert lane(bcq, parse("e4m3fn")).planes is None
 
 
-@pytest.mark.parametrize("product", [Product.LMUL_FORMULA, Product.LMUL_FIELD])
-@pytest.mark.parametrize("name", ["e2m1", "e3m2", "e4m3fn", "e5m2", "e3m4", "bf16"])
+@pytest.mark.parametrize("product", [one for one in Product if one is not Product.EXACT])
+@pytest.mark.parametrize("name", ["e2m1", "e3m2", "e4m3fn", "e5m2", "e3m4", "e4m3b16", "bf16"])
 def test_lmul_lanes_hold_their_largest_product(product, name):
     number = parse(name)
     unit = lane(number, number, Arithmetic(product=product))
     bits, places = lmul_shape(number, number, product)
     assert unit.family == LMUL_LANE
     assert unit.luts == lmul_luts(number.exponent_bits, number.mantissa_bits) + align_luts(bits, places)
-    # Both operands largest: significand (2 - 2**-m), so the formula's is at most 1 + 2 (1 - 2**-m) + 2**-l < 4.
-    top = number.largest_magnitude_code >> number.mantissa_bits
-    significand = (
-        (4 << number.mantissa_bits) - 1 if product is Product.LMUL_FORMULA else (2 << number.mantissa_bits) - 1
-    )
-    carry = 1 if product is Product.LMUL_FIELD else 0
-    assert (significand << (2 * (top - 1) + carry)).bit_length() < unit.product_bits
+    largest = largest_product(number, number, product)
+    assert largest.bit_length() < unit.product_bits  # its sign is a bit, too
+    if product is not Product.LMUL_FORMULA:  # whose significand has two bits before the point, of which one may be 0
+        assert largest.bit_length() == unit.product_bits - 1
     assert "never measured together" in unit.notes[0]
+
+
+def test_clamped_lmul_is_the_measured_unit_with_a_short_aligner():
+    e4m3, e5m2 = parse("e4m3fn"), parse("e5m2")
+    product = Product.LMUL_FIELD_CLAMPED
+    field, clamped = (lane(e4m3, e4m3, Arithmetic(product=one)) for one in (Product.LMUL_FIELD, product))
+    # 15 exponents where the unbounded addition has 2 * 14 + 2; of the unit itself 23 LUTs are measured.
+    assert lmul_shape(e4m3, e4m3, product) == (4, 14)
+    assert clamped.luts == 23 + align_luts(4, 14)
+    assert (clamped.product_bits, field.product_bits) == (19, 34)
+    assert clamped.luts < 0.75 * field.luts
+    # Two formats: the exponents of both together, the wider mantissa.
+    assert lmul_widths(e4m3, e5m2, product) == (5, 3)
+    assert lmul_shape(e4m3, e5m2, product) == (4, 29)
+    assert lmul_widths(e4m3, parse("e4m3b24"), product) == (6, 3)  # biases apart: 32 exponents and zero
+    # Products that never reach the format's end need no place for it.
+    assert lmul_shape(parse("e4m3b16"), parse("e4m3b16"), product)[1] < 14
 
 
 def test_lmul_takes_minifloats_only():

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pytest
 
 from kernels.fields import (
     OVERFLOW_SATURATE,
@@ -20,6 +17,7 @@ from kernels.fields import (
     FixedFields,
 )
 from kernels.rounding import FLOOR, HALF_AWAY, HALF_DOWN, HALF_EVEN, HALF_TOWARD_ZERO, HALF_UP, TOWARD_ZERO
+from tests.missing_tools import folder_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -69,14 +67,8 @@ def all_modes(fields: FixedFields) -> list[ApType]:
 
 
 def headers() -> Path:
-    """The folder of the headers; without it the test is skipped, or fails under REQUIRE_TOOLS=1."""
-    found = importlib.util.find_spec("hls4ml")
-    if found is not None and found.origin is not None:
-        return Path(found.origin).parent / "templates" / "vivado" / "ap_types"
-    reason = "hls4ml is not installed (its wheel holds the ap_types headers)"
-    if os.environ.get("REQUIRE_TOOLS") == "1":
-        pytest.fail(f"{reason}, and REQUIRE_TOOLS=1 does not allow to skip this test")
-    pytest.skip(reason)
+    """The folder of the headers."""
+    return folder_of("hls4ml", "its wheel holds the ap_types headers") / "templates" / "vivado" / "ap_types"
 
 
 def cast_by_headers(

@@ -1,12 +1,8 @@
-"""Block formats by name, as data for tests, and where to find foreign packages."""
+"""Block formats by name, as data for tests."""
 
 from __future__ import annotations
 
-import importlib
-import os
 from typing import Any, Final
-
-import pytest
 
 from kernels.fields import (
     ARITHMETIC_DIVISION,
@@ -105,14 +101,3 @@ FORMATS: Final[dict[str, BlockFields]] = {
     "nvfp4 division": nvfp4(ARITHMETIC_DIVISION, 1),
     "nvfp4 exact, blocks of 32": nvfp4(ARITHMETIC_EXACT, 8, 32),
 }
-
-
-def foreign(name: str) -> Any:
-    """A foreign module; without it the test is skipped with the reason, and fails under REQUIRE_TOOLS=1."""
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        reason = f"{name} is not installed ({error})"
-        if os.environ.get("REQUIRE_TOOLS") == "1":
-            pytest.fail(f"{reason}, and REQUIRE_TOOLS=1 does not allow to skip this test")
-        pytest.skip(reason)

@@ -16,7 +16,8 @@ from kernels.definitions import blocks as definition
 from kernels.definitions.block_grids import carry_threshold, element_grid, scale_exponents, top_exponent
 from kernels.fields import ARITHMETIC_EXACT, ARITHMETIC_RECIPROCAL, CARRY_BUMP, CARRY_CLIP, BlockFields
 from kernels.rounding import HALF_AWAY, HALF_EVEN, HALF_TOWARD_ZERO, TOWARD_ZERO
-from tests.kernels.block_formats import ELEMENTS, RULES, bfp, foreign, mx, nvfp4
+from tests.kernels.block_formats import ELEMENTS, RULES, bfp, mx, nvfp4
+from tests.missing_tools import foreign
 
 FOREIGN_ELEMENTS = {
     "e4m3fn": ml_dtypes.float8_e4m3fn,

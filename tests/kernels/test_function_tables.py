@@ -27,7 +27,7 @@ from kernels.definitions.function_tables import (
     round_to_grid,
 )
 from kernels.rounding import HALF_EVEN, INTEGER_GRID, round_to_float_grid
-from tests.kernels.block_formats import foreign
+from tests.missing_tools import foreign
 
 FUNCTIONS = (SIGMOID, TANH, GELU, GELU_TANH, SILU, EXPONENTIAL)
 

@@ -35,6 +35,7 @@ E4M3FN = FloatFields(4, 3, 7, 1, 1, 0, 1)
 E5M2 = FloatFields(5, 2, 15, 1, 0, 0, 1)
 E3M4 = FloatFields(3, 4, 3, 1, 0, 0, 1)
 E2M1 = FloatFields(2, 1, 1, 1, 2, 0, 1)
+BFLOAT16 = FloatFields(8, 7, 127, 1, 0, 0, 1)
 SINGLE = FloatFields(8, 23, 127, 1, 0, 0, 1)
 PAIRS = [(E4M3FN, E4M3FN), (E3M4, E2M1), (E5M2, E5M2)]
 KINDS = (LMUL_FORMULA, LMUL_FIELD, LMUL_FIELD_CLAMPED)
@@ -171,6 +172,28 @@ def test_matrix_products_against_the_definition(
             torch.from_numpy(left), torch.from_numpy(right), *torch_tables, fields, accumulator=accumulator
         )
         np.testing.assert_array_equal(in_torch.numpy(), result)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("spread", [3, 40, 120])
+def test_exponents_that_no_word_holds(kind: int, spread: int) -> None:
+    """Exact sums over the range of bfloat16, class by class of exponents, against rationals."""
+    random, table = np.random.default_rng(spread), compiled.operand_table(BFLOAT16)
+    fields = LMulFields(kind, 7, 7, -126, 127, 127)
+
+    def codes(*shape: int) -> np.ndarray:
+        exponents = random.integers(max(127 - spread, 0), 127 + spread, shape)
+        return (random.integers(0, 2, shape) << 15 | exponents << 7 | random.integers(0, 128, shape)).astype(np.uint16)
+
+    left, right = codes(4, 9), codes(9, 3)
+    sums = compiled.matmul_codes(left, right, table, table, fields)
+    unit = Fraction(2) ** compiled.product_unit(table, table, fields)
+    for row, column in np.ndindex(4, 3):
+        parts = [
+            [definition.parts_of_code(int(code), BFLOAT16) for code in one] for one in (left[row], right[:, column])
+        ]
+        expected = sum(Fraction(definition.multiply(x, y, fields)) for x, y in zip(*parts, strict=True))
+        assert int(sums[row, column]) * unit == expected
 
 
 def test_offset_exponent() -> None:

@@ -61,7 +61,8 @@ def test_small_cases_exhaustively(rounding: int, mantissa_bits: int, low: int, h
     mantissa_bits=st.sampled_from((INTEGER_GRID, 0, 1, 3, 10)),
     rounding=st.sampled_from(MODES),
 )
-def test_both_paths_against_rationals(  # noqa: PLR0917 - Hypothesis passes by name
+def test_both_paths_against_rationals(
+    *,
     path: str,
     accumulators: list[int],
     multipliers: list[int],

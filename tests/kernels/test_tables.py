@@ -13,17 +13,20 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emulation.formats.tables import FP4, NF4, additive_powers, k_hot, power_of_two
 from kernels.compiled import tables as compiled
-from kernels.definitions import codebooks, tables
+from kernels.definitions import tables
 from kernels.tensors import tables as tensors
-from tests.kernels.block_formats import foreign
+from tests.missing_tools import foreign
 
+FP4_LEVELS = sorted(set(FP4.levels))
+FP4_CODES = [FP4.levels.index(level) for level in FP4_LEVELS]
 LEVELS: dict[str, list[Any]] = {
-    "nf4": list(codebooks.NF4_LEVELS),
-    "fp4": list(codebooks.FP4_LEVELS),
-    "powers of two": list(codebooks.power_of_two_levels(6)),
-    "two-hot": list(codebooks.k_hot_levels(2, 5)),
-    "apot": list(codebooks.additive_power_of_two_levels(2, 2)[0]),
+    "nf4": list(NF4.levels),
+    "fp4": FP4_LEVELS,
+    "powers of two": list(power_of_two(4).levels),
+    "two-hot": list(k_hot(2, 6).levels),
+    "apot": list(additive_powers(2, 2).levels),
     "without zero": [-5, -3, -1, 1, 3, 5],
     "two": [-1, 1],
     "one side": [0.1, 0.25, 1e-3 + 1, 7.0],
@@ -129,19 +132,17 @@ def test_one_table_for_each_channel() -> None:
 
 
 def test_given_codes_and_layouts() -> None:
-    table = compiled.table(codebooks.FP4_LEVELS, np.float32)
+    table = compiled.table(FP4_LEVELS, np.float32)
     values = np.asfortranarray(np.random.default_rng(0).normal(size=(6, 50)).astype(np.float32) * 100)
-    codes = compiled.encode(values, table, codes=codebooks.FP4_CODES)
+    codes = compiled.encode(values, table, codes=FP4_CODES)
     indices = compiled.encode(values, table)
-    np.testing.assert_array_equal(codes, np.array(codebooks.FP4_CODES)[indices])
-    np.testing.assert_array_equal(
-        compiled.decode(codes, table, given=codebooks.FP4_CODES), compiled.cast(values, table)
-    )
-    own = tensors.table([codebooks.FP4_LEVELS], torch.float32)
-    on_tensors = tensors.encode(torch.from_numpy(values), own, codes=codebooks.FP4_CODES)
+    np.testing.assert_array_equal(codes, np.array(FP4_CODES)[indices])
+    np.testing.assert_array_equal(compiled.decode(codes, table, given=FP4_CODES), compiled.cast(values, table))
+    own = tensors.table([FP4_LEVELS], torch.float32)
+    on_tensors = tensors.encode(torch.from_numpy(values), own, codes=FP4_CODES)
     np.testing.assert_array_equal(on_tensors.numpy(), codes)
     np.testing.assert_array_equal(
-        tensors.decode(on_tensors, own, given=codebooks.FP4_CODES).numpy(), compiled.cast(values, table)
+        tensors.decode(on_tensors, own, given=FP4_CODES).numpy(), compiled.cast(values, table)
     )
     out = np.empty(values.shape, np.float32)
     assert compiled.cast(values, table, out=out) is out
@@ -153,10 +154,10 @@ def test_nf4_equals_torchao() -> None:
     """The levels, of which it writes four decimals, and the nearest of them for 100,000 values."""
     module = foreign("torchao.quantization.quantize_.workflows.nf4.nf4_tensor")
     made = module.NF4Tensor.from_tensor(torch.linspace(-1, 1, 64 * 256), 64, 256)
-    np.testing.assert_allclose(made.nf4.numpy(), codebooks.NF4_LEVELS, atol=5.1e-5)
+    np.testing.assert_allclose(made.nf4.numpy(), NF4.levels, atol=5.1e-5)
     values = torch.from_numpy(np.random.default_rng(2).uniform(-1, 1, 100_000).astype(np.float32))
-    theirs = module.NF4Tensor.quantize_tensor_nearest(values, torch.tensor(codebooks.NF4_LEVELS))
-    ours = compiled.encode(values.numpy(), compiled.table(codebooks.NF4_LEVELS, np.float32))
+    theirs = module.NF4Tensor.quantize_tensor_nearest(values, torch.tensor(NF4.levels))
+    ours = compiled.encode(values.numpy(), compiled.table(NF4.levels, np.float32))
     np.testing.assert_array_equal(ours, theirs.numpy())
 
 

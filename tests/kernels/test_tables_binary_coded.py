@@ -98,6 +98,23 @@ def test_fit_of_weights_that_are_binary_coded() -> None:
     np.testing.assert_array_equal(compiled.fit_alternating(np.zeros((2, 7)), 2).weights(), 0)
 
 
+@pytest.mark.parametrize("inputs", [1, 2, 5, 9, 30])
+@pytest.mark.parametrize("planes", [2, 4, 8])
+def test_fits_of_few_weights_whose_planes_depend_on_each_other(inputs: int, planes: int) -> None:
+    """No alphas suit the signs better, although many do equally well, and no sum is nearer; greed is no better."""
+    weights = np.random.default_rng(inputs).normal(size=(5, inputs))
+    code = compiled.fit_alternating(weights, planes, iterations=200)
+    greedy = compiled.fit_greedily(weights, planes)
+    assert (errors(weights, code) <= errors(weights, greedy) + 1e-12).all()
+    for row in range(5):
+        signs = code.signs[:, row].T.astype(float)
+        best = np.linalg.lstsq(signs, weights[row], rcond=None)[0]
+        assert errors(weights, code)[row] <= np.square(weights[row] - signs @ best).sum() + 1e-12
+        sums = np.array([code.alphas[:, row] @ one for one in itertools.product((-1, 1), repeat=planes)])
+        nearest = np.abs(weights[row][:, None] - sums).min(axis=1)
+        np.testing.assert_allclose(np.abs(weights[row] - code.weights()[row]), nearest, atol=1e-9)
+
+
 def test_errors() -> None:
     planes, alphas = np.zeros((1, 2, 2), np.uint8), np.ones((1, 2), int)
     ones = np.ones((3, 9), int)

@@ -140,6 +140,22 @@ FAULTS: tuple[Fault, ...] = (
         tests=("tests/kernels/test_lmul.py",),
     ),
     Fault(
+        name="l-mul-flush",
+        what="clamped products of the least exponent are flushed, too",
+        file="emulation/lmul_sums.py",
+        original="first.signs * second.signs * (exponents >= 0)",
+        planted="first.signs * second.signs * (exponents > 0)",
+        tests=("tests/emulation/test_lmul_clamped.py",),
+    ),
+    Fault(
+        name="l-mul-clamp",
+        what="clamped products saturate to all ones in the mantissa, beyond the largest number",
+        file="emulation/lmul_ranges.py",
+        original="((1 << self.mantissa_bits) + self.mantissa_high)",
+        planted="((2 << self.mantissa_bits) - 1)",
+        tests=("tests/emulation/test_lmul_clamped.py",),
+    ),
+    Fault(
         name="block-exponent",
         what="the floor rule of MX takes the exponent above",
         file="kernels/definitions/blocks.py",

@@ -220,4 +220,4 @@ def test_the_names_of_the_package_load_when_used() -> None:
     for name in reports.__all__:
         assert getattr(reports, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'write_pdf'; it has MissingExtraError, ReportData"):
-        reports.write_pdf  # noqa: B018
+        _ = reports.write_pdf

@@ -3,6 +3,7 @@
 import itertools
 import math
 import random
+from types import SimpleNamespace
 
 import pytest
 
@@ -212,17 +213,8 @@ def test_utilisation_of_real_devices_is_exact_to_the_last_part_per_million(limit
 def test_an_old_solver_is_refused(monkeypatch):
     import highspy
 
-    class Old:
-        def versionMajor(self):  # noqa: N802
-            return 1
-
-        def versionMinor(self):  # noqa: N802
-            return 14
-
-        def versionPatch(self):  # noqa: N802
-            return 0
-
-    monkeypatch.setattr(highspy, "Highs", Old)
+    old = SimpleNamespace(versionMajor=lambda: 1, versionMinor=lambda: 14, versionPatch=lambda: 0)
+    monkeypatch.setattr(highspy, "Highs", lambda: old)
     with pytest.raises(SolverVersionError, match=r"highspy is 1\.14\.0, but at least 1\.15\.1 is needed"):
         milp.require_solver()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -29,10 +30,25 @@ from kernels.fields import (
     FloatFields,
     LMulFields,
 )
-from kernels.gpu import block_kernels, blocks, dots, fixed, minifloat, requantise, sum_constants, sums, tables
+from kernels.gpu import (
+    binary_coded,
+    block_dots,
+    block_kernels,
+    block_registers,
+    blocks,
+    dots,
+    fixed,
+    integer_functions,
+    minifloat,
+    requantise,
+    sum_constants,
+    sums,
+    tables,
+)
 from kernels.gpu.bits import BINARY32, BINARY64
 from kernels.gpu.launching import kernel
-from kernels.gpu.lmul import lmul_constants
+from kernels.gpu.lmul import lmul_constants, multiply_kernel
+from kernels.integer_constants import gelu_fields, layer_norm_fields, softmax_fields
 from kernels.rounding import FLOOR, HALF_DOWN, HALF_EVEN, STOCHASTIC
 
 if TYPE_CHECKING:
@@ -180,6 +196,12 @@ def products() -> Iterator[Case]:
                 }
                 yield Case(sums.ordered_kernel, signature, shared | {"CHUNK": 4, "ROUND_PARTS": 1, "TILE": 32})
                 yield Case(sums.tree_kernel, signature, shared | {"LEVELS": 6, "TILE": 4})
+    for lmul in kinds[1:]:
+        yield Case(
+            multiply_kernel,
+            {"left": "*i32", "right": "*i32", "results": "*fp64", "size": "i32"},
+            {"SOURCE": BINARY64, "LMUL": lmul, "BLOCK": 1024},
+        )
 
 
 def requantisations() -> Iterator[Case]:
@@ -194,6 +216,75 @@ def requantisations() -> Iterator[Case]:
             )
     for single in (0, 1):
         yield Case(requantise.double_rounding_kernel, longs | counts, {"SINGLE": single, "BLOCK": 1024})
+
+
+def block_products() -> Iterator[Case]:
+    longs = dict.fromkeys(("left_shifts", "right_shifts", "results"), "*i64")
+    counts = SHAPE | {"block": "i32", "blocks": "i32"}
+    for bits, part_depth in ((16, 1 << 20), (53, 1 << 30)):
+        yield Case(
+            block_dots.digits_kernel,
+            {"left": "*i64", "right": "*i64", "left_digits": "i32", "right_digits": "i32"} | longs | counts,
+            {"BITS": bits, "PART_DEPTH": part_depth, "TILE": 32, "TILE_DEPTH": 16},
+        )
+    yield Case(
+        block_dots.aligned_kernel,
+        {"left": "*fp64", "right": "*fp64", "low": "i64", "high": "i64"} | longs | counts,
+        {"TILE": 32, "TILE_DEPTH": 16},
+    )
+    yield Case(
+        block_registers.block_sums_kernel,
+        {"left": "*fp64", "right": "*fp64", "left_exponents": "*i64", "right_exponents": "*i64", "results": "*fp64"}
+        | counts,
+        {"SOURCE": BINARY64, "TILE": 32, "TILE_DEPTH": 16},
+    )
+    registers = [
+        AccumulatorFields(BINARY16, overflow=OVERFLOW_INFINITY),
+        AccumulatorFields(BFLOAT16, FLOOR),
+        AccumulatorFields(FixedFields(24, 4, 1)),
+    ]
+    for register in registers:
+        shared = {"SOURCE": BINARY64, "SUM": sum_constants.cast_constants(register, torch.float64), "BLOCK": 1024}
+        values = {"terms": "*fp64", "results": "*fp64", "size": "i64"}
+        for round_parts in (0, 1):
+            yield Case(
+                block_registers.register_kernel,
+                values | {"initial": "*fp64", "count": "i32"},
+                shared | {"CHUNK": 1 + 3 * round_parts, "ROUND_PARTS": round_parts},
+            )
+        yield Case(block_registers.pairs_kernel, values | {"per_term": "i32"}, shared)
+    for group in (4, 8):
+        yield Case(
+            binary_coded.table_kernel,
+            {"activations": "*i64", "tables": "*i64", "inputs": "i32", "groups": "i32", "size": "i64"},
+            {"GROUP": group, "BLOCK": 1024},
+        )
+        yield Case(
+            binary_coded.lookup_kernel,
+            {"tables": "*i64", "planes": "*u8", "alphas": "*i64", "results": "*i64"}
+            | dict.fromkeys(("rows", "outputs", "groups", "count"), "i32"),
+            {"GROUP": group, "TILE": 32},
+        )
+
+
+def integer_only() -> Iterator[Case]:
+    rows = {"rows": "*i64", "results": "*i64", "count": "i32"}
+    values = {"values": "*i64", "results": "*i64", "size": "i32"}
+    for unit in (Fraction(1, 16), Fraction(37, 10)):
+        for length, in_program, piece in ((10, 64, 16), (197, 4, 256), (5000, 1, 1024)):
+            shape = {"ROWS": in_program, "PIECE": piece}
+            fields = {"length": length, "magnitude": 128}
+            yield Case(integer_functions.softmax_kernel, rows, {"FIELDS": softmax_fields(unit, **fields)} | shape)
+            norm = layer_norm_fields(unit, **fields, epsilon=Fraction(1, 100_000))
+            yield Case(integer_functions.layer_norm_kernel, rows, {"FIELDS": norm, "STEPS": 32} | shape)
+        yield Case(integer_functions.gelu_kernel, values, {"FIELDS": gelu_fields(unit, magnitude=128), "BLOCK": 1024})
+    yield Case(integer_functions.square_root_kernel, values, {"STEPS": 32, "BLOCK": 1024})
+    for steps in (0, 10):
+        yield Case(
+            integer_functions.look_up_kernel,
+            values | {"integers": "*i64", "entries": "*i64", "strange": "*i8", "count": "i32"},
+            {"STEPS": steps, "BLOCK": 1024},
+        )
 
 
 def ptx_of(case: Case, capability: int, *, fusion: bool = False) -> str:
@@ -227,7 +318,7 @@ def main() -> None:
     fused = {fusion: "fma.rn.f32" in ptx_of(contractible, capability, fusion=fusion) for fusion in (True, False)}
     sys.stdout.write(json.dumps({"fused": fused[True], "fused without fusion": fused[False]}) + "\n")
     seen: set[Any] = set()
-    for family in (casts, block_casts, products, requantisations):
+    for family in (casts, block_casts, products, block_products, requantisations, integer_only):
         for case in family():
             if extent == "full" or case.function not in seen:
                 sys.stdout.write(json.dumps(report(case, capability)) + "\n")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from kernels.by_definition import lmul as by_definition
 from kernels.definitions import dots as sums
 from kernels.definitions import lmul as definition
 from kernels.definitions import minifloat
@@ -68,6 +69,32 @@ def test_all_pairs_of_e4m3_exactly(kind: int) -> None:
     assert result.tolist() == expected
 
 
+@pytest.mark.parametrize(
+    ("kind", "overflow"), [*((kind, OVERFLOW_SATURATE) for kind in KINDS), (LMUL_FIELD_CLAMPED, OVERFLOW_INFINITY)]
+)
+@pytest.mark.parametrize("pair", PAIRS)
+def test_products_of_mixed_formats_equal_the_definition(pair: tuple[str, str], kind: int, overflow: int) -> None:
+    """All pairs of up to 80 finite codes of each, with zeros, subnormals and the ends of both ranges among them."""
+    formats = [FLOATS[name] for name in pair]
+    random = np.random.default_rng([17, kind, *"".join(pair).encode()])
+    codes = []
+    for one in formats:
+        width = minifloat.code_width(one)
+        wide = width > 6
+        ends = [0, 1, 2, minifloat.largest_magnitude_code(one)]
+        listed = ends + finite_codes(one, random, 70) if wide else list(range(1 << width))
+        codes.append([code for code in listed if math.isfinite(minifloat.decode_scalar(code, one))])
+    fields = fields_for(kind, *formats, overflow)
+    columns, rows = as_tensor(codes[0], formats[0], -1, 1), as_tensor(codes[1], formats[1], 1, -1)
+    found = lmul.multiply_codes(columns, rows, *formats, fields).numpy()
+    expected = by_definition.multiply_codes(columns.numpy(), rows.numpy(), *formats, fields)
+    np.testing.assert_array_equal(found, expected)
+    assert not np.signbit(found[found == 0]).any()
+    parts = [[definition.parts_of_code(code, one) for code in some] for some, one in zip(codes, formats, strict=True)]
+    for row, column in zip(random.integers(0, len(codes[0]), 40), random.integers(0, len(codes[1]), 40), strict=True):
+        assert found[row, column] == definition.multiply(parts[0][row], parts[1][column], fields)
+
+
 @pytest.mark.parametrize("pair", PAIRS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_sums_of_mixed_formats_equal_the_definition(kind: int, pair: tuple[str, str]) -> None:
@@ -115,6 +142,16 @@ def test_fixed_point_accumulators_count_in_their_own_unit() -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        (
+            lambda: lmul.multiply_codes(
+                torch.zeros(1, dtype=torch.uint8),
+                torch.zeros(1, dtype=torch.uint8),
+                E4M3FN,
+                E4M3FN._replace(bias=1000),
+                LMulFields(LMUL_FIELD, 3, 3),
+            ),
+            "L-Mul products with exponents from -1005 to 8: float64 takes -960 to 960 here",
+        ),
         (
             lambda: lmul.words_of(torch.tensor([0x7F, 1], dtype=torch.uint8), E4M3FN, 3),
             "1 of 2 codes are infinite or NaN",
