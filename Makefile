@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
-CI_TOOLS := g++ verilator chromium
+CI_TOOLS := g++ iverilog verilator opensta qflow-tech-osu018 chromium
 TRITON := triton==3.9.0
 # What a CPU build of torch and all other packages take, with room for their downloads.
 NEEDED_MEGABYTES := 4000

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dse.cli_characterise import characterise
 from dse.doctor import Verdict, check_packages, examine
 from dse.errors import InfeasibleError, StudyError
 
@@ -92,7 +93,7 @@ def explore(
         front = study.measure(jobs=jobs or None)
         report = study.report()
         chosen = study.chosen()
-        exported = study.export_again(chosen.name)
+        exported = None if chosen.array else study.export_again(chosen.name)
         clock, place = study.config.device.clock_mhz, relative(study.folder)
         console = out()
         console.print(front_table(front.result, clock, width=console.width))
@@ -101,12 +102,16 @@ def explore(
             say(words)
         if report.message:
             say(report.message)
-        say(f"parameters of {chosen.name}: {relative(exported.folder)}/manifest.json ({exported.files} files)")
+        if exported is None:
+            say(f"parameters of {chosen.name}: none, because exports describe a stream and not a shared array")
+        else:
+            say(f"parameters of {chosen.name}: {relative(exported.folder)}/manifest.json ({exported.files} files)")
         say(f"report: {relative(report.html or report.front_csv)}")
+        export_line = f"  bitfront export {place} --point {front[0].name} --folder {front[0].name}-parameters\n"
         say(
             "\nNext:\n  source .venv/bin/activate\n"
-            f"  bitfront export {place} --point {front[0].name} --folder {front[0].name}-parameters\n"
-            f"  bitfront explain {place} --luts {max(front[0].total.luts // 2, 1)}\n"
+            + (export_line if exported else "")
+            + f"  bitfront explain {place} --luts {max(front[0].total.luts // 2, 1)}\n"
             "  bitfront init my-study --device xczu7ev"
         )
 
@@ -190,18 +195,16 @@ def cost(
         ),
     ],
     device: DeviceName = "xc7z020",
+    rows: Annotated[Path | None, typer.Option(help="folder of imported rows that correct these prices")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Price matrix-vector layers given in a file, as a vendor flow or our own engines build them."""
     import dataclasses
 
+    from dse.importing import corrected_layers
     from dse.terminal import out, priced_table, print_json
-    from hwmodels import load_device, price_layers_csv
 
-    try:
-        priced = price_layers_csv(layers, load_device(device))
-    except (ValueError, OSError) as error:
-        raise StudyError(str(error)) from error
+    priced = corrected_layers(layers, device, rows=rows)
     if as_json:
         print_json(
             [
@@ -217,6 +220,9 @@ def cost(
         )
     else:
         out().print(priced_table(priced))
+
+
+app.command()(characterise)
 
 
 @app.command()

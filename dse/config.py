@@ -195,15 +195,88 @@ class DeviceSection(_Section):
     )
 
 
+class EnergySection(_Section):
+    """What energies are scaled to, and whether designs compete by them."""
+
+    process: Annotated[
+        Literal["45nm", "7nm"],
+        Field(description="published process of the energies; they compare designs, whatever the device"),
+    ] = "45nm"
+    objective: Annotated[
+        bool, Field(description="minimise energy in place of the interval, which min_fps bounds all the same")
+    ] = False
+
+
+class CostsSection(_Section):
+    """What costs are calibrated on."""
+
+    rows: Annotated[
+        str,
+        Field(
+            description="folder, counted from this file's, with rows of your own tools' reports (bitfront characterise "
+            '--import); "": costs describe our RTL'
+        ),
+    ] = ""
+
+
+class ArchitectureSection(_Section):
+    """What executes the layers, and the foldings offered."""
+
+    kind: Annotated[
+        Literal["streaming", "shared-engine"],
+        Field(
+            description="streaming: every layer has an engine of its own and all work at once; shared-engine: one "
+            "array executes all convolutions, linear layers and products of activations one after another"
+        ),
+    ] = "streaming"
+    multipliers: Annotated[
+        tuple[Literal["lut", "dsp"], ...], Field(min_length=1, strict=False, description="what multiplies")
+    ] = ("lut", "dsp")
+    lanes_per_dsp: Annotated[
+        tuple[Literal["packed", "one"], ...],
+        Field(
+            min_length=1,
+            strict=False,
+            description="several narrow multiplications in a DSP where widths allow it, or one each",
+        ),
+    ] = ("packed",)
+    weight_memories: Annotated[
+        tuple[Literal["auto", "lutram", "bram", "uram", "offchip"], ...],
+        Field(
+            min_length=1,
+            strict=False,
+            description="where weights may lie; auto is whichever memory on the chip takes the smallest share of the "
+            "device, offchip shares the bandwidth to memory off the chip",
+        ),
+    ] = ("auto",)
+    array_pe: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=1024)], ...],
+        Field(min_length=1, strict=False, description="shared-engine: outputs computed at once, one array per size"),
+    ] = (4, 8, 16, 32)
+    array_simd: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=1024)], ...],
+        Field(min_length=1, strict=False, description="shared-engine: inputs of an output summed at once"),
+    ] = (4, 8, 16, 32)
+
+    @field_validator("multipliers", "lanes_per_dsp", "weight_memories", "array_pe", "array_simd")
+    @classmethod
+    def _named_once(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
+        if len(set(value)) != len(value):
+            raise ValueError(f"{list(value)} names one of them twice")
+        return value
+
+
 class FrontSection(_Section):
     """How much of the front is computed."""
 
-    solves: Annotated[int, Field(ge=3, le=1000, description="solver calls at most")] = 60
+    solves: Annotated[
+        int, Field(ge=3, le=1000, description="solver calls at most; of a shared engine, for each array")
+    ] = 60
     time_limit_seconds: Annotated[float, Field(gt=0, description="for the whole front")] = 300.0
     loss_unit: Annotated[
         float, Field(ge=1e-12, description="losses are rounded to integers of this many nats before solving")
     ] = 1e-5
-    max_lanes: Annotated[int, Field(ge=1, description="multiplications per cycle of one layer at most")] = 4096
+    max_lanes: Annotated[int, Field(ge=1, description="multiplications per cycle of one engine at most")] = 4096
 
 
 class StudyConfig(_Section):
@@ -215,7 +288,19 @@ class StudyConfig(_Section):
     formats: FormatsSection = FormatsSection()
     arithmetic: ArithmeticSection = ArithmeticSection()
     device: DeviceSection = DeviceSection()
+    energy: EnergySection = EnergySection()
+    costs: CostsSection = CostsSection()
+    architecture: ArchitectureSection = ArchitectureSection()
     front: FrontSection = FrontSection()
+
+    @model_validator(mode="after")
+    def _energy_is_known(self) -> Self:
+        if self.energy.objective and self.architecture.kind != "streaming":
+            raise ValueError(
+                f"[energy] objective = true asks for the energy of every layer, and [architecture] kind = "
+                f'"{self.architecture.kind}" has none for its array: set kind = "streaming", or objective = false'
+            )
+        return self
 
 
 def load_config(path: Path) -> StudyConfig:
@@ -249,6 +334,8 @@ def check_config(content: dict[str, Any], *, source: str) -> StudyConfig:
 
 def _explain(entry: ErrorDetails) -> str:
     path = [str(part) for part in entry["loc"]]
+    if not path:  # settings that do not go together: the message names them
+        return str(entry["msg"]).removeprefix("Value error, ")
     where = f"[{path[0]}] {'.'.join(path[1:])}" if len(path) > 1 else path[0]
     if entry["type"] != "extra_forbidden":
         message = str(entry["msg"]).removeprefix("Value error, ")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from dse.solve.paid_once import PaidOnce
 from dse.solve.problem import AttributeObjective, Cap, Combine, Coupling, LayerTable, Problem, UtilisationObjective
 from emulation.datapaths import Arithmetic
 from hwmodels.costs import Cost
@@ -23,7 +26,10 @@ RESOURCES = ("luts", "flip_flops", "dsps", "bram18s", "urams")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """One row of a table: what is chosen, what it costs and what it adds to the predicted loss."""
+    """One row of a table: what is chosen, what it costs and what it adds to the predicted loss.
+
+    ``marks`` are further columns of the solver's table: numbers that couplings, caps and shared parts refer to.
+    """
 
     inputs: tuple[Format, ...] = ()
     weight: Format | None = None
@@ -34,6 +40,28 @@ class Choice:
     requantisers: int = 0
     cost: Cost = field(default_factory=Cost)
     loss: float = 0.0
+    marks: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedPart:
+    """Hardware that choices of several tables use and that is there once.
+
+    Attributes:
+        mark: of the choices: the item they use, a position in ``costs``; negative or absent for none.
+        roles: what each item is, as the role of a part of a design.
+        costs: of each item. Items of one role are steps of one piece of hardware, each on top of those before.
+    """
+
+    mark: str
+    roles: tuple[str, ...]
+    costs: tuple[Cost, ...]
+
+    def paid_once(self) -> PaidOnce:
+        """The same for the solver; resources that no item takes are left out, but for the first."""
+        amounts = {name: [cost.resource(name) for cost in self.costs] for name in RESOURCES}
+        used = {name: values for name, values in amounts.items() if any(values)}
+        return PaidOnce(key=self.mark, amounts=used or {RESOURCES[0]: amounts[RESOURCES[0]]})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +80,14 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DecisionTables:
-    """All tables of a network on a device, and how they hang together."""
+    """All tables of a network on a device, and how they hang together.
+
+    Attributes:
+        shared: parts that choices of several tables use.
+        caps: besides those of the device and the interval.
+        branch: name of a table whose choices are solved one by one (`dse.solve.problem.Problem`).
+        minimise_energy: in place of the interval.
+    """
 
     tables: tuple[Table, ...]
     couplings: tuple[Coupling, ...]
@@ -61,6 +96,10 @@ class DecisionTables:
     interval_limit: int | None
     loss_unit: float
     accuracy_changes: LossTable
+    shared: tuple[SharedPart, ...] = ()
+    caps: tuple[Cap, ...] = ()
+    branch: str | None = None
+    minimise_energy: bool = False
 
     def problem(self) -> Problem:
         """The tables as integers: utilisation, loss and interval to be minimised under the device's caps."""
@@ -70,25 +109,34 @@ class DecisionTables:
         limits = {name: limit for name, limit in limits.items() if limit}  # what a device has none of, no design uses
         if self.interval_limit is not None:
             caps.append(Cap(resource="interval_cycles", limit=self.interval_limit))
+        caps.extend(self.caps)
         return Problem(
             layers=tuple(self._columns(table, codes) for table in self.tables),
             objectives=(
                 UtilisationObjective(name="utilisation", limits=limits),
                 AttributeObjective(name="loss"),
-                AttributeObjective(name="interval_cycles"),
+                AttributeObjective(name="energy_pj" if self.minimise_energy else "interval_cycles"),
             ),
             couplings=self.couplings,
             caps=tuple(caps),
             combine={"interval_cycles": Combine.MAX},
+            paid_once=tuple(part.paid_once() for part in self.shared),
+            branch=self.branch,
         )
 
     def _columns(self, table: Table, codes: Mapping[Format, int]) -> LayerTable:
         choices = table.choices
         columns = {name: [choice.cost.resource(name) for choice in choices] for name in RESOURCES}
         columns["interval_cycles"] = [choice.cost.interval_cycles for choice in choices]
+        if self.minimise_energy:
+            columns["energy_pj"] = [math.ceil(choice.cost.energy_pj) for choice in choices]
         columns["loss"] = [round(choice.loss / self.loss_unit) for choice in choices]
         columns["requantisers"] = [choice.requantisers for choice in choices]
         for position in range(len(choices[0].inputs)):
             columns[f"in{position}"] = [codes[choice.inputs[position]] for choice in choices]
         columns["out"] = [-1 if choice.output is None else codes[choice.output] for choice in choices]
+        capped = {cap.resource for cap in self.caps}
+        for mark in dict.fromkeys(mark for choice in choices for mark in choice.marks):
+            absent = 0 if mark in capped else -1  # nothing of what adds up, or no item
+            columns[mark] = [choice.marks.get(mark, absent) for choice in choices]
         return LayerTable(name=table.name, columns=columns)

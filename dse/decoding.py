@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dse.designs import Design, DesignKind, Part, Proof
+from dse.designs import ARRAY, OFFCHIP, Design, DesignKind, Part, Proof
 from emulation.calibrated import Formats
 from emulation.datapaths import Arithmetic
 from hwmodels.costs import total
 from hwmodels.streaming import latency_cycles
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from dse.decision_tables import Choice, DecisionTables, Table
     from dse.preparation import Prepared
     from dse.solve.result import Point
     from emulation.formats import Format
+    from hwmodels.costs import Cost
 
 
 def design_of(prepared: Prepared, tables: DecisionTables, point: Point, *, name: str, kind: DesignKind) -> Design:
@@ -36,6 +38,7 @@ def design_of(prepared: Prepared, tables: DecisionTables, point: Point, *, name:
         )
         for table, choice in chosen
     )
+    parts += tuple(_shared_parts(tables, chosen))
     cost = total(part.cost for part in parts)
     certificate = point.certificate
     edges = _edge_formats(prepared, chosen)
@@ -54,7 +57,7 @@ def design_of(prepared: Prepared, tables: DecisionTables, point: Point, *, name:
         ),
         utilisation=point.objectives["utilisation"] / 1e6,
         total=cost,
-        interval_cycles=point.objectives["interval_cycles"],
+        interval_cycles=point.objectives.get("interval_cycles", cost.interval_cycles),
         latency_cycles=_latency(prepared, parts),
         proof=Proof(
             method=certificate.method,
@@ -67,16 +70,38 @@ def design_of(prepared: Prepared, tables: DecisionTables, point: Point, *, name:
     )
 
 
+def _shared_parts(tables: DecisionTables, chosen: Sequence[tuple[Table, Choice]]) -> Iterator[Part]:
+    """What several choices use and is there once; the steps of one piece of hardware are one part."""
+    costs: dict[str, list[Cost]] = {}
+    for shared in tables.shared:
+        used = {choice.marks[shared.mark] for _, choice in chosen if choice.marks.get(shared.mark, -1) >= 0}
+        for item in sorted(used):
+            costs.setdefault(shared.roles[item], []).append(shared.costs[item])
+    for role, steps in costs.items():
+        cost = total(steps)
+        spread = sum(step.luts * step.error_band for step in steps)  # steps of one thing err alike
+        cost = replace(cost, error_band=spread / cost.luts if cost.luts else 0.0)
+        yield Part(layer=ARRAY, role=role, folding=None, lanes=0, cost=cost, loss=0.0)
+
+
 def _edge_formats(prepared: Prepared, chosen: Sequence[tuple[Table, Choice]]) -> dict[str, Format]:
     formats = {table.layer: choice.output for table, choice in chosen if choice.output is not None}
     return {edge: formats[edge] for edge in prepared.network.edges}
 
 
 def _latency(prepared: Prepared, parts: Sequence[Part]) -> int:
-    """Parts of one layer stand behind each other: their fills add, the slowest sets the layer's interval."""
+    """Parts of one layer stand behind each other: their fills add, the slowest sets the layer's interval.
+
+    On a shared array a sample arrives, and then takes the turns of all layers, which are the array's interval.
+    """
+    array = next((part for part in parts if part.layer == ARRAY), None)
+    if array is not None:
+        return array.cost.fill_cycles + array.cost.interval_cycles
     fill: dict[str, int] = {}
     interval: dict[str, int] = {}
     for part in parts:
+        if part.layer == OFFCHIP:  # paces the stream, holds nothing up
+            continue
         fill[part.layer] = fill.get(part.layer, 0) + part.cost.fill_cycles
         interval[part.layer] = max(interval.get(part.layer, 0), part.cost.interval_cycles)
     return latency_cycles(prepared.network, fill, interval)

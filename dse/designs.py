@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from dse.errors import StudyError
 from dse.menus import arithmetic_in_words
@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 
     from emulation.datapaths import Arithmetic
     from emulation.formats import Format
+
+
+ARRAY: Final = "shared array"
+"""Stands for a layer where parts are listed: the array of a shared engine, and all that is there once."""
+
+OFFCHIP: Final = "memory off the chip"
+"""Likewise: the pace that the bandwidth to memory off the chip allows."""
 
 
 class DesignKind(Enum):
@@ -96,6 +103,11 @@ class Design:
     def formats(self) -> Formats:
         """The formats and arithmetics alone, which decide the numbers."""
         return Formats(edges=self.edges, weights=self.weights, engines=self.engines)
+
+    @property
+    def array(self) -> Folding | None:
+        """The array that all multiplying layers share; None if each has an engine of its own."""
+        return next((part.folding for part in self.parts if part.layer == ARRAY and part.folding is not None), None)
 
     @property
     def weights_in_words(self) -> str:

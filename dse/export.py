@@ -72,8 +72,14 @@ def export_design(prepared: Prepared, device: Device, design: Design, folder: Pa
     The folder appears complete or not at all: everything is written beside it first and then renamed.
 
     Raises:
-        StudyError: if the folder exists and is not empty, or cannot be written.
+        StudyError: if the design shares an array, or the folder exists and is not empty, or cannot be written.
     """
+    if design.array is not None:
+        raise StudyError(
+            f"design {design.name} executes its layers one after another on a shared array ({design.array}), and the "
+            "export describes a stream with an engine per layer: nothing was written. Export a design of a study with "
+            '[architecture] kind = "streaming"'
+        )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise StudyError(f"{folder} exists and is not empty: nothing was written. Choose another folder, or empty it")
     try:

@@ -13,8 +13,10 @@ import itertools
 import math
 from typing import TYPE_CHECKING
 
+from dse.architecture import offered_foldings
 from dse.decision_tables import Choice, DecisionTables, Table
 from dse.errors import StudyError
+from dse.offchip import bandwidth_caps, bandwidth_marks, bandwidth_table
 from dse.solve.problem import Coupling
 from emulation.formats import FixedPoint
 from emulation.function_lowering import is_function, row_fields
@@ -39,7 +41,7 @@ from emulation.quantisers import Granularity
 from hwmodels.costs import Cost
 from hwmodels.engine_shapes import EngineShape, requantisers
 from hwmodels.engines import RequantiseScale, engine_costs
-from hwmodels.folding import MultiplierStyle, divisors, foldings
+from hwmodels.folding import MultiplierStyle, divisors
 from hwmodels.functions import row_cost, select_cost, table_cost
 from hwmodels.joins import Join, Rescale, activation_cost, fifo_cost, join_cost, transpose_cost
 from hwmodels.operands import value_bits
@@ -65,8 +67,9 @@ def build_tables(prepared: Prepared, losses: LossTable, accuracy_changes: LossTa
     limit = None
     if config.device.min_fps > 0:
         limit = math.floor(config.device.clock_mhz * 1e6 / config.device.min_fps)
-    builder = _Builder(prepared, losses, device, limit)
+    builder = TableBuilder(prepared, losses, device, limit)
     tables = tuple(table for layer in prepared.network.layers for table in builder.tables_of(layer))
+    tables += bandwidth_table(tables, device, clock_mhz=config.device.clock_mhz, limit=limit)
     formats = dict.fromkeys(
         number_format
         for table in tables
@@ -76,20 +79,24 @@ def build_tables(prepared: Prepared, losses: LossTable, accuracy_changes: LossTa
     )
     return DecisionTables(
         tables=tables,
-        couplings=tuple(_couplings(prepared, tables)),
+        couplings=tuple(couplings_of(prepared, tables)),
         formats=tuple(formats),
         device=device,
         interval_limit=limit,
         loss_unit=config.front.loss_unit,
         accuracy_changes=accuracy_changes,
+        caps=bandwidth_caps(tables),
+        minimise_energy=config.energy.objective,
     )
 
 
-def _couplings(prepared: Prepared, tables: tuple[Table, ...]) -> Iterator[Coupling]:
+def couplings_of(prepared: Prepared, tables: tuple[Table, ...]) -> Iterator[Coupling]:
     """Consumers agree with the output table of each edge they read; engines with their output table on requantisers."""
     network = prepared.network
     producer = {table.layer: table for table in tables if table.choices[0].output is not None}
     for table in tables:
+        if table.layer not in network.by_name:  # shared by layers, and coupled by whoever made it
+            continue
         layer = network.by_name[table.layer]
         for position in range(len(table.choices[0].inputs)):
             edge = network.input_edges(layer)[position]
@@ -103,7 +110,7 @@ def _couplings(prepared: Prepared, tables: tuple[Table, ...]) -> Iterator[Coupli
             )
 
 
-class _Builder:
+class TableBuilder:
     """Makes the tables of each layer."""
 
     def __init__(self, prepared: Prepared, losses: LossTable, device: Device, interval_limit: int | None) -> None:
@@ -167,16 +174,15 @@ class _Builder:
         return Table(layer=layer.name, role=role, choices=within or every)
 
     def _output(self, layer: Layer, output: Format, count: int) -> Choice:
-        cost = output_stage_cost(output, requantisers=count, device=self.device) if count else Cost()
+        values = layer.elements
+        cost = output_stage_cost(output, requantisers=count, device=self.device, values=values) if count else Cost()
         return Choice(output=output, requantisers=count, cost=cost, loss=self.losses.edges[layer.name, output])
 
     def _engine(self, layer: Layer) -> Iterator[Choice]:
         shape = EngineShape.from_layer(self.network, layer)
-        offered = foldings(
-            shape.outputs, shape.depth, groups=shape.groups, max_lanes=self.prepared.config.front.max_lanes
-        )
         is_product = isinstance(layer.operation, MatMul)
-        for activation, second, arithmetic, loss, bits in self._datapaths(layer):
+        offered = offered_foldings(self.prepared.config, shape, is_product=is_product)
+        for activation, second, arithmetic, loss, bits in self.datapaths(layer):
             usable = usable_foldings(
                 offered, shape, weight_format=second, activation_format=activation, arithmetic=arithmetic
             )
@@ -187,10 +193,11 @@ class _Builder:
                 foldings=usable,
                 device=self.device,
                 multiplier_bits=self.multiplier_bits,
-                scale=self._scale(layer),
+                scale=self.scale(layer),
                 accumulator=bits,
                 arithmetic=arithmetic,
-                table_scope=self._table_scope,
+                table_scope=self.table_scope,
+                clock_mhz=self.prepared.config.device.clock_mhz,
             )
             for folding, cost in zip(usable, costs, strict=True):
                 yield Choice(
@@ -201,9 +208,10 @@ class _Builder:
                     requantisers=requantisers(folding, shape),
                     cost=cost,
                     loss=loss,
+                    marks=bandwidth_marks(cost),
                 )
 
-    def _datapaths(self, layer: Layer) -> Iterator[tuple[Format, Format, Arithmetic, float, int | None]]:
+    def datapaths(self, layer: Layer) -> Iterator[tuple[Format, Format, Arithmetic, float, int | None]]:
         """Operands and arithmetic with the loss the engine adds and its accumulator's width (None: worst case).
 
         The accumulator of two activations has no weights that would bound it.
@@ -215,11 +223,13 @@ class _Builder:
             yield activation, second, arithmetic, self.losses.engines[layer.name, activation, second, arithmetic], bits
 
     @property
-    def _table_scope(self) -> TableScope:
+    def table_scope(self) -> TableScope:
+        """Whether learned tables are one per layer or one per output channel."""
         per_channel = self.prepared.calibrated.scalings.weight.granularity is Granularity.CHANNEL
         return TableScope.CHANNEL if per_channel else TableScope.TENSOR
 
-    def _scale(self, layer: Layer) -> RequantiseScale:
+    def scale(self, layer: Layer) -> RequantiseScale:
+        """Which multipliers requantise a layer."""
         if isinstance(layer.activation, PRelu):
             return RequantiseScale.CHANNEL_AND_SIGN
         per_channel = self.prepared.calibrated.scalings.weight.granularity is Granularity.CHANNEL
@@ -248,7 +258,7 @@ class _Builder:
                 if agrees:  # one multiplier behind the sum instead of one before each operand
                     total = FixedPoint(width=max(value_bits(operand) for operand in operands) + 1)
                     cost = cost + self._rescale(total, layer, lanes, style)
-                cost = self._with_fifos(layer, operands, lanes, cost)
+                cost = self.with_fifos(layer, operands, lanes, cost)
                 yield Choice(inputs=operands, lanes=lanes, requantisers=lanes, cost=cost)
 
     def _select(self, layer: Layer) -> Iterator[Choice]:
@@ -295,10 +305,11 @@ class _Builder:
             multipliers=style,
         )
 
-    def _with_fifos(self, layer: Layer, operands: tuple[Format, ...], lanes: int, cost: Cost) -> Cost:
+    def with_fifos(self, layer: Layer, operands: tuple[Format, ...], lanes: int, cost: Cost) -> Cost:
         """The join with the FIFOs that hold the earlier operands; they add no time."""
         for operand, values in zip(operands, skip_fifo_depths(self.network, layer), strict=True):
-            fifo = fifo_cost(operand.width * lanes, -(-values // lanes), device=self.device)
+            words = layer.elements // lanes
+            fifo = fifo_cost(operand.width * lanes, -(-values // lanes), device=self.device, words=words)
             cost = dataclasses.replace(cost + fifo, fill_cycles=cost.fill_cycles)
         return cost
 
@@ -325,9 +336,9 @@ class _Builder:
                     multiplier_bits=self.multiplier_bits,
                 )
                 if not agrees:
-                    stage = output_stage_cost(output, requantisers=lanes, device=self.device)
+                    stage = output_stage_cost(output, requantisers=lanes, device=self.device, values=layer.elements)
                     cost = cost + stage
-                cost = self._with_fifos(layer, parts, lanes, cost)
+                cost = self.with_fifos(layer, parts, lanes, cost)
                 loss = self.losses.edges[layer.name, output]
                 yield Choice(inputs=parts, output=output, lanes=lanes, cost=cost, loss=loss)
 

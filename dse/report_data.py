@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from dse.designs import ARRAY
 from dse.menus import arithmetic_in_words
 from emulation.datapaths import Arithmetic
+from hwmodels.corrections import CALIBRATED, OUR_RTL
 from hwmodels.costs import total
 from reports import ReportData
 
@@ -33,8 +35,11 @@ def report_data(prepared: Prepared, device: Device, result: FrontResult) -> Repo
     """Everything the report shows of a finished exploration."""
     designs = [*result.designs, *result.uniform]
     nondominated = result.nondominated
-    rows = [design_row(prepared, design, nondominated=design.name in nondominated) for design in designs]
-    rows.append(_float_row(result))
+    rows: list[dict[str, Any]] = [
+        design_row(prepared, design, nondominated=design.name in nondominated) for design in designs
+    ]
+    blank: dict[str, Any] = {column: "" if column == "array" else math.nan for column in (rows[0] if rows else ())}
+    rows.append(blank | _float_row(result))
     return ReportData(
         designs=pd.DataFrame(rows),
         layers=pd.DataFrame([row for design in designs for row in layer_rows(prepared, design)]),
@@ -63,6 +68,7 @@ def design_row(prepared: Prepared, design: Design, *, nondominated: bool) -> dic
         "brams": design.total.brams,
         "interval_cycles": design.interval_cycles,
         "latency_cycles": design.latency_cycles,
+        "energy_pj": design.total.energy_pj if design.array is None else math.nan,  # an array's is not modelled
         "frames_per_second": prepared.config.device.clock_mhz * 1e6 / design.interval_cycles,
         "status": design.proof.status,
         "predicted_accuracy_change": design.predicted_accuracy_change,
@@ -71,7 +77,18 @@ def design_row(prepared: Prepared, design: Design, *, nondominated: bool) -> dic
         "out_of_range": "; ".join(design.total.out_of_range),
         "arithmetic": design.arithmetic_in_words,
         "assignment": design.formats.text,
-    }
+    } | _architecture_cells(prepared, design)
+
+
+def _architecture_cells(prepared: Prepared, design: Design) -> dict[str, Any]:
+    """Further cells of studies that share an array or say where weights lie."""
+    section = prepared.config.architecture
+    cells: dict[str, Any] = {}
+    if section.kind == "shared-engine":
+        cells["array"] = str(design.array or "")
+    if section.weight_memories != ("auto",):
+        cells |= {"urams": design.total.urams, "offchip_bits": design.total.offchip_bits}
+    return cells
 
 
 def _bound_in_unit(prepared: Prepared, design: Design) -> float:
@@ -91,7 +108,8 @@ def _float_row(result: FrontResult) -> dict[str, Any]:
         "validation_accuracy": result.float_validation_accuracy,
         "test_accuracy": result.float_test_accuracy,
         **dict.fromkeys(
-            ("utilisation", "luts", "flip_flops", "dsps", "brams", "interval_cycles", "latency_cycles"), math.nan
+            ("utilisation", "luts", "flip_flops", "dsps", "brams", "interval_cycles", "latency_cycles", "energy_pj"),
+            math.nan,
         ),
         "frames_per_second": math.nan,
         "status": "",
@@ -114,7 +132,8 @@ def layer_rows(prepared: Prepared, design: Design) -> list[dict[str, Any]]:
     for part in design.parts:
         parts.setdefault(part.layer, []).append(part)
     network = prepared.network
-    rows = []
+    named_memories = prepared.config.architecture.weight_memories != ("auto",)
+    rows: list[dict[str, Any]] = []
     for position, layer in enumerate(network.layers):
         own = parts.get(layer.name)
         if own is None:
@@ -123,8 +142,10 @@ def layer_rows(prepared: Prepared, design: Design) -> list[dict[str, Any]]:
         lanes = max(part.lanes for part in own)
         cost = total(part.cost for part in own)
         inputs = [str(design.edges[edge]) for edge in network.input_edges(layer)]
+        memory = {"weight_memory": folding.weight_memory.value if folding else ""} if named_memories else {}
         rows.append(
-            {
+            memory
+            | {
                 "design": design.name,
                 "layer": layer.name,
                 "position": position,
@@ -144,7 +165,35 @@ def layer_rows(prepared: Prepared, design: Design) -> list[dict[str, Any]]:
                 "loss": sum(part.loss for part in own),
             }
         )
-    return rows
+    return [*rows, *_array_rows(prepared, design)]
+
+
+def _array_rows(prepared: Prepared, design: Design) -> list[dict[str, Any]]:
+    """The array of a shared engine in the place of a layer behind the last: its resources, and the cycles of all."""
+    if design.array is None:
+        return []
+    cost = total(part.cost for part in design.parts if part.layer == ARRAY)
+    return [
+        {
+            "design": design.name,
+            "layer": ARRAY,
+            "position": len(prepared.network.layers),
+            "kind": "array",
+            "input_format": "",
+            "weight_format": "",
+            "output_format": "",
+            "arithmetic": "",
+            "pe": design.array.pe,
+            "simd": design.array.simd,
+            "style": design.array.multipliers.value,
+            "luts": cost.luts,
+            "flip_flops": cost.flip_flops,
+            "dsps": cost.dsps,
+            "brams": cost.brams,
+            "interval_cycles": cost.interval_cycles,
+            "loss": 0.0,
+        }
+    ]
 
 
 def _device_frame(device: Device) -> pd.DataFrame:
@@ -165,6 +214,7 @@ def facts(prepared: Prepared, device: Device, result: FrontResult) -> Mapping[st
     found = {
         "workload": f"{prepared.workload.name}: {prepared.workload.workload.description}",
         "device": f"{device.name} at {config.device.clock_mhz:g} MHz, at least {config.device.min_fps:g} frames/s",
+        "costs": CALIBRATED if is_calibrated(result) else OUR_RTL,
         "complete": "yes" if result.complete else f"no: {result.why_incomplete}",
         "solver calls": f"{result.solves} in {result.solve_seconds:.1f} s, HiGHS through Pyomo, tolerance 1e-9",
         "samples": f"{len(prepared.calibration)} calibration ({len(prepared.sensitivity)} for sensitivity), "
@@ -203,6 +253,27 @@ def _version(name: str) -> str:
         return "not installed"
 
 
+def is_calibrated(result: FrontResult) -> bool:
+    """Whether a user's own reports have corrected the costs of a front."""
+    return any(CALIBRATED in design.total.sources for design in result.designs)
+
+
+def _whose_flow(result: FrontResult) -> str:
+    if is_calibrated(result):
+        return f", {CALIBRATED}: multiplied by factors fitted on rows you imported"
+    return "; vendor flows and HLS differ until their reports are imported (bitfront characterise --import)"
+
+
+def _cycles_in_words(result: FrontResult) -> str:
+    if any(design.array for design in result.designs):
+        return (
+            "Modelled: cycles, by formula from the size of the array: layers take turns on it, so theirs add up to the "
+            "interval. Its parts are shown in the place of one more layer, its energy is not modelled, and clock "
+            "frequency is a setting."
+        )
+    return "Modelled: interval and latency cycles, by formula from the folding; clock frequency is a setting."
+
+
 def notes(result: FrontResult) -> tuple[str, ...]:
     """What is measured and what is modelled, in sentences."""
     shown = result.designs[0] if result.designs else None
@@ -214,8 +285,8 @@ def notes(result: FrontResult) -> tuple[str, ...]:
         ),
         (
             "Modelled: LUTs, flip-flops, DSPs and block RAM, composed from synthesised units of bitfront's own RTL "
-            f"(UltraScale+ LUTs); vendor flows and HLS differ.{band}"
+            f"(UltraScale+ LUTs){_whose_flow(result)}.{band}"
         ),
-        "Modelled: interval and latency cycles, by formula from the folding; clock frequency is a setting.",
+        _cycles_in_words(result),
         "Predicted loss: the sum of per-tensor and per-layer divergences on calibration images.",
     )

@@ -25,17 +25,19 @@ from dse.errors import InfeasibleError, StudyError
 from dse.explanation import explain_caps
 from dse.export import export_design
 from dse.measurement import measure_formats, outputs_of
-from dse.options import build_tables
 from dse.points import StudyPoint
 from dse.preparation import Prepared, prepare, samples_hash
 from dse.progress import announced, solver_progress
 from dse.report_data import report_data
 from dse.results import Front, FrontResult, MeasuredSaving
+from dse.shared_tables import study_tables
 from dse.solve import optimise
 from dse.store import Store, context_key
 from dse.sweep import SweepOutcome, accuracy_change, loss_table, run_sweep
+from dse.target import cost_correction, target_device
 from dse.uniform import solve_uniform, uniform_pairs
-from hwmodels.devices import DeviceError, load_device
+from hwmodels.corrections import correcting
+from hwmodels.devices import DeviceError
 from hwmodels.fingerprint import cost_model_fingerprint
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from emulation.calibrated import Formats
     from emulation.losses import Losses
     from emulation.workloads import Samples
+    from hwmodels.corrections import CostCorrection
     from hwmodels.devices import Device
     from reports import WrittenReport
 
@@ -121,18 +124,16 @@ class Study:
     @cached_property
     def device(self) -> Device:
         """The device of the study file."""
-        try:
-            return load_device(self._device_path())
-        except DeviceError as error:
-            raise StudyError(str(error)) from error
+        return target_device(self.folder, self.config)
 
-    def _device_path(self) -> str | Path:
-        """A device file is looked for beside study.toml first."""
-        beside = self.folder / self.config.device.name
-        return beside if beside.is_file() else self.config.device.name
+    @cached_property
+    def correction(self) -> CostCorrection:
+        """What the user's own reports make of our costs."""
+        return cost_correction(self.folder, self.config, self.device)
 
     def sweep(self, *, jobs: int | None = None) -> SweepOutcome:
         """Measure the loss of every tensor and layer in every format; only what is missing."""
+        _ = self.device  # refused before anything is measured
         return run_sweep(self.prepared, self.store, jobs=jobs or default_jobs())
 
     @cached_property
@@ -141,8 +142,8 @@ class Study:
         try:
             losses = loss_table(self.prepared, self.store)
             accuracy_changes = loss_table(self.prepared, self.store, accuracy_change)
-            with announced("pricing every choice"):
-                return build_tables(self.prepared, losses, accuracy_changes, self.device)
+            with announced("pricing every choice"), correcting(self.correction):
+                return study_tables(self.prepared, losses, accuracy_changes, self.device)
         except DeviceError as error:
             raise StudyError(str(error)) from error
 
@@ -315,8 +316,10 @@ class Study:
             formats=self.config.formats.model_dump(),
             arithmetic=self.config.arithmetic.model_dump(),
             costs=cost_model_fingerprint(),
+            correction=self.correction.fingerprint,
             device=repr(self.device),
             target=self.config.device.model_dump(),
+            architecture=self.config.architecture.model_dump(),
             front=self.config.front.model_dump(),
         )
 

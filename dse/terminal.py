@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dse.comparison import USEFUL_ACCURACY_LOSS
+from hwmodels.corrections import CALIBRATED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -116,8 +117,10 @@ def front_table(result: FrontResult, clock_mhz: float, *, width: int, most: int 
 
 
 _TEXTS: Final = ("design", "weights", "activations")
+_ARRAY: Final = "array"
 _ARITHMETIC: Final = "arithmetic"
-"""A column for studies that offer more than exact arithmetic: left out where every design shown is exact."""
+_SOMETIMES: Final = (_ARRAY, _ARITHMETIC)
+"""Columns left out where no design shown has them: an array that layers share, more than exact arithmetic."""
 _WIDE: Final = (
     *_TEXTS,
     *("util %", "LUT", "DSP", "BRAM", "frames/s", "latency\nus", "loss\npred.", "loss\nmeas."),
@@ -127,9 +130,9 @@ _NARROW: Final = (*_TEXTS, "util %", "frames/s", "loss\nmeas.", "valid.%\nmeas."
 
 
 def _filled(title: str, rows: Rows, headings: Sequence[str]) -> Table:
-    if any(row.get(_ARITHMETIC) for row in rows):
-        headings = (*_TEXTS, _ARITHMETIC, *headings[len(_TEXTS) :])
-    found = table(title, {heading: "left" if heading in (*_TEXTS, _ARITHMETIC) else "right" for heading in headings})
+    shown = [heading for heading in _SOMETIMES if any(row.get(heading) for row in rows)]
+    headings = (*_TEXTS, *shown, *headings[len(_TEXTS) :])
+    found = table(title, {heading: "left" if heading in (*_TEXTS, *shown) else "right" for heading in headings})
     for row in rows:
         found.add_row(*(Text(row.get(heading, "")) for heading in headings))
     return found
@@ -152,6 +155,7 @@ def _design_cells(result: FrontResult, design: Design, clock_mhz: float) -> dict
         "design": design.name,
         "weights": design.weights_in_words,
         "activations": design.activations_in_words,
+        _ARRAY: _array_in_words(design),
         _ARITHMETIC: design.arithmetic_in_words,
         "util %": f"{100 * design.utilisation:.2f}",
         "LUT": f"{design.total.luts}",
@@ -165,6 +169,11 @@ def _design_cells(result: FrontResult, design: Design, clock_mhz: float) -> dict
         "valid.%\nmeas.": _percent(None if design.validation is None else design.validation.accuracy),
         "test %\nmeas.": _percent(None if design.test is None else design.test.accuracy),
     }
+
+
+def _array_in_words(design: Design) -> str:
+    array = design.array
+    return "" if array is None else f"{array.pe} x {array.simd} {array.multipliers.value}"
 
 
 def _predicted_accuracy(result: FrontResult, design: Design) -> float | None:
@@ -318,7 +327,9 @@ def device_rows(devices: Sequence[Device]) -> list[dict[str, Any]]:
 def priced_table(layers: Sequence[PricedLayer]) -> Table:
     """Priced layers of a file."""
     counts = dict.fromkeys(("LUT", "+- LUT", "FF", "DSP", "BRAM", "URAM", "interval", "fill"), "right")
-    found = table("Costs", {"layer": "left", "style": "left", **counts, "remarks": "left"})
+    calibrated = any(CALIBRATED in layer.cost.sources for layer in layers)
+    title = f"Costs, {CALIBRATED}" if calibrated else "Costs"
+    found = table(title, {"layer": "left", "style": "left", **counts, "remarks": "left"})
     for layer in layers:
         cost = layer.cost
         found.add_row(

@@ -155,8 +155,8 @@ def uniform_rows(prepared: Prepared, tables: DecisionTables, formats: Formats) -
     """Rows of each table that a design with these formats may use; None if some table has none."""
     rows = []
     for table in tables.tables:
-        layer = prepared.network.by_name[table.layer]
-        inputs = tuple(formats.edges[edge] for edge in prepared.network.input_edges(layer))
+        layer = prepared.network.by_name.get(table.layer)  # none for what layers share
+        inputs = tuple(formats.edges[edge] for edge in prepared.network.input_edges(layer)) if layer else ()
         rows.append(
             [index for index, choice in enumerate(table.choices) if _has_formats(table, choice, inputs, formats)]
         )

@@ -6,6 +6,7 @@ import math
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from hwmodels.corrections import CALIBRATED, UNCORRECTED, current_correction
 from hwmodels.costs import Cost
 from hwmodels.leading_ones import leading_one_error
 from hwmodels.lmul_units import lmul_lane_error
@@ -77,9 +78,14 @@ def compose(
     interval_cycles: int = 0,
     fill_cycles: int = 0,
     offchip_bits: int = 0,
+    energy_pj: float = 0.0,
+    relative_delay: float = 0.0,
     notes: tuple[str, ...] = (),
 ) -> Cost:
     """A cost from LUTs by family; families err independently, the units of one family alike.
+
+    Within `hwmodels.corrections.correcting`, LUTs by family and flip-flops are multiplied by the correction's factors,
+    so what this returns must not outlive such a block in a cache.
 
     Args:
         luts: real numbers of LUTs by family; their sum is rounded up.
@@ -90,24 +96,33 @@ def compose(
         interval_cycles: cycles between two samples.
         fill_cycles: cycles from first input to first output.
         offchip_bits: read from memory off the chip per sample.
+        energy_pj: per sample (`hwmodels.energy`).
+        relative_delay: of the slowest stage (`hwmodels.timing`).
         notes: what was extrapolated.
     """
+    correction = current_correction()
     whole = spread = 0.0
-    for family, count in luts.items():
+    for family, estimate in luts.items():
+        count, error = estimate, family_error(family)
+        if correction is not UNCORRECTED and (factor := correction.factor(family, "luts")) is not None:
+            count, error = estimate * factor.value, factor.error
         whole += count
-        spread += (count * family_error(family)) ** 2
+        spread += (count * error) ** 2
+    registers = correction.everything.get("flip_flops")
     return Cost(
         luts=math.ceil(whole - 1e-9),
-        flip_flops=flip_flops,
+        flip_flops=flip_flops if registers is None else math.ceil(flip_flops * registers.value - 1e-9),
         dsps=dsps,
         bram18s=bram18s,
         urams=urams,
         interval_cycles=interval_cycles,
         fill_cycles=fill_cycles,
         offchip_bits=offchip_bits,
+        energy_pj=energy_pj,
+        relative_delay=relative_delay,
         error_band=math.sqrt(spread) / whole if whole > 0 else 0.0,
-        out_of_range=notes,
-        sources=tuple(luts),
+        out_of_range=notes + correction.notes,
+        sources=tuple(luts) if correction is UNCORRECTED else (*luts, CALIBRATED),
     )
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """Resources and cycles of a piece of hardware, with the estimate's own quality.
+    """Resources, cycles and energy of a piece of hardware, with the estimate's own quality.
 
     Attributes:
         luts: six-input LUT sites.
@@ -24,6 +24,11 @@ class Cost:
         interval_cycles: cycles between two samples.
         fill_cycles: cycles from the first input of a sample to its first output.
         offchip_bits: read from memory off the chip per sample. Sums share one memory: `hwmodels.bandwidth.bounded`.
+        energy_pj: per sample, in picojoules of the device's process to scale to (`hwmodels.energy`): good for comparing
+            designs. Static power is not part of it.
+        relative_delay: of the slowest stage between registers whose depth is known, relative to a multiplier of two
+            8-bit integers in LUTs (`hwmodels.timing`); 0 if none is known. Designs of twice the value reach about half
+            the clock.
         error_band: one standard deviation of `luts`, relative to `luts`.
         out_of_range: what was extrapolated or assumed, in words; empty if all units lie inside the measured range.
         sources: families of units (see `hwmodels.units`) the estimate is composed from.
@@ -37,6 +42,8 @@ class Cost:
     interval_cycles: int = 0
     fill_cycles: int = 0
     offchip_bits: int = 0
+    energy_pj: float = 0.0
+    relative_delay: float = 0.0
     error_band: float = 0.0
     out_of_range: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
@@ -63,6 +70,8 @@ class Cost:
             interval_cycles=max(self.interval_cycles, other.interval_cycles),
             fill_cycles=self.fill_cycles + other.fill_cycles,
             offchip_bits=self.offchip_bits + other.offchip_bits,
+            energy_pj=self.energy_pj + other.energy_pj,
+            relative_delay=max(self.relative_delay, other.relative_delay),
             error_band=spread / luts if luts else 0.0,
             out_of_range=merge(self.out_of_range, other.out_of_range),
             sources=merge(self.sources, other.sources),

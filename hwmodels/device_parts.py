@@ -141,6 +141,7 @@ class Device:
         offchip: None if no bandwidth is given.
         shell: None if the board needs none.
         asic: of an ASIC process, else None.
+        energy_anchor: name of the process energies are scaled to (`hwmodels.energy.anchor_names`).
     """
 
     name: str
@@ -159,6 +160,7 @@ class Device:
     offchip: OffchipMemory | None = None
     shell: Shell | None = None
     asic: AsicProcess | None = None
+    energy_anchor: str = "45nm"
 
     def available(self, resource: str) -> int:
         """How many of a resource the part has."""

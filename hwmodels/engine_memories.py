@@ -87,6 +87,37 @@ class EngineMemories:
             offchip_bits=offchip_bits,
         )
 
+    def accesses(self, folding: Folding) -> list[tuple[int, float]]:
+        """For each memory its words, and the bits read and written per sample (for `hwmodels.energy`).
+
+        A window's values are written once and read once for each tap they meet; weights are read in every cycle. A
+        double buffer of weights off the chip is written as often as it is read.
+        """
+        shape, pe, simd = self.shape, folding.pe, folding.simd
+        passes, steps = shape.outputs // pe, shape.depth // simd
+        cycles, outputs = passes * steps * shape.positions, shape.outputs * shape.positions
+        offchip = folding.weight_memory is MemoryStyle.OFFCHIP
+        found: list[tuple[int, float]] = []
+        for words, bits in ((passes * steps, pe * simd * self.weight_bits), *self._scales(folding)):
+            held = buffer_words(words) if offchip else words
+            times = cycles if words == passes * steps else words * shape.positions
+            found.append((held, bits * times * (2 if offchip else 1)))
+        if self.sums.lane.planes is not None:
+            found.append((shape.outputs, outputs * self.sums.lane.planes.planes * self.sums.lane.planes.alpha_bits))
+        if shape.has_bias:
+            found.append((passes, outputs * self.sums.register.bits))
+        if self.multipliers_per_output:
+            found.append((shape.outputs, outputs * self.multiplier_bits))
+        if passes > 1 and not shape.is_depthwise:
+            bits = stored_bits(self.activation_format, simd)
+            found.append((steps, bits * (cycles + steps * shape.positions)))
+        if shape.window is not None and shape.window.taps > 1:
+            lanes = shape.input_lanes(folding)
+            words = held_positions(shape.window, shape.space) * (shape.in_channels // lanes)
+            values = shape.input_elements + shape.positions * shape.window.taps * shape.in_channels
+            found.append((words, values * stored_bits(self.activation_format, lanes) / lanes))
+        return found
+
     def _scales(self, folding: Folding) -> list[tuple[int, int]]:
         """Words and bits of the scales of blocks of weights."""
         stage = self.sums.stage

@@ -23,14 +23,18 @@ from emulation.datapaths import Arithmetic
 from hwmodels.bandwidth import READER_FLIP_FLOPS, READER_LUTS, bandwidth_interval
 from hwmodels.composition import FIXED_LANE, LOGIC, MEMORY, REQUANTISER, SHIFTER, compose, device_notes
 from hwmodels.dsp_mapping import Combining, lane_mapping
+from hwmodels.energy import anchor
+from hwmodels.engine_energy import EngineEnergy
 from hwmodels.engine_memories import EngineMemories
 from hwmodels.engine_shapes import WeightSource, requantisers
-from hwmodels.folding import LanesPerDsp, MultiplierStyle, check_folding
+from hwmodels.folding import Folding, LanesPerDsp, MultiplierStyle, check_folding
 from hwmodels.memory import memory_budget
 from hwmodels.operands import stored_bits
+from hwmodels.own_engines import corrected_engine
 from hwmodels.regions import noted_crossings
 from hwmodels.sums import check_datapath, sums_of
 from hwmodels.table_units import TableScope
+from hwmodels.timing import engine_delay
 from hwmodels.units import multiplier_luts, requantiser_notes, requantiser_round_luts_per_bit, shifter_luts
 from hwmodels.windows import first_window_positions
 
@@ -42,7 +46,6 @@ if TYPE_CHECKING:
     from hwmodels.devices import Device
     from hwmodels.dsp_mapping import LaneMapping
     from hwmodels.engine_shapes import EngineShape
-    from hwmodels.folding import Folding
     from hwmodels.sums import SumCost
 
 EXACT: Final = Arithmetic()
@@ -155,7 +158,7 @@ def engine_costs(
         table_scope=table_scope,
         clock_mhz=clock_mhz,
     )
-    return [engine.cost(folding) for folding in foldings]
+    return [corrected_engine(folding, engine.cost) for folding in foldings]
 
 
 class _Engine:
@@ -208,6 +211,13 @@ class _Engine:
         self.multiply_luts = multiplier_luts(self.read_bits, multiplier_bits) if requantise else 0.0
         # An unsigned multiplier takes one more bit in the signed multiplier of a DSP.
         self.multiply_dsps = device.dsp.tiles(self.read_bits, multiplier_bits + 1) if requantise else 0
+        self.energy = EngineEnergy(
+            shape=shape,
+            sums=self.sums,
+            memories=self.memories,
+            requantiser=self._requantisers(Folding(), 1)[0],
+            process=anchor(device.energy_anchor),
+        )
         self.notes = self._lut_notes()
         self.dsp_notes = {style: self._dsp_notes(mapping) for style, mapping in self.mappings.items()}
 
@@ -286,6 +296,18 @@ class _Engine:
         stages = 2 + (DSP_STAGES if dsps else LUT_MULTIPLIER_STAGES) + sums.levels
         stages += REQUANTISER_STAGES if self.scale is not RequantiseScale.NONE else 0
         product_registers = 0 if dsps or self.lane.planes else pe * simd * self.lane.product_bits
+        energy = self.energy.per_sample(
+            folding,
+            sums=self._sums(simd, None).luts,
+            control_luts=self._logic_luts(folding, count),
+            decoder_luts=self._decoder_luts(folding),
+            flip_flops=pe * sums.registers + flip_flops,
+            offchip_bits=held.offchip_bits,
+        )
+        requantised = None if self.scale is RequantiseScale.NONE else (self.read_bits, self.multiplier_bits)
+        delay = engine_delay(
+            None if mapping else self.lane.operand_bits, self.register.bits, None if in_dsps else requantised
+        )
         cost = compose(
             luts,
             flip_flops=product_registers + pe * sums.registers + flip_flops,
@@ -295,6 +317,8 @@ class _Engine:
             interval_cycles=interval,
             fill_cycles=fill + stages,
             offchip_bits=held.offchip_bits,
+            energy_pj=energy,
+            relative_delay=delay,
             notes=notes,
         )
         return noted_crossings(cost, self.largest_region, self.device.name) if self.largest_region else cost

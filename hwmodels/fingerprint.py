@@ -9,14 +9,16 @@ from pathlib import Path
 
 @cache
 def cost_model_fingerprint() -> str:
-    """SHA-256 of this package's code and committed rows; device files are hashed by whoever uses one.
+    """SHA-256 of this package's code, committed rows and fitted models; device files are hashed by whoever uses one.
 
     >>> len(cost_model_fingerprint())
     64
     """
     folder = Path(__file__).parent
     digest = hashlib.sha256()
-    for path in sorted([*folder.glob("*.py"), *folder.glob("data/*.csv")]):
-        digest.update(path.name.encode())
+    published = folder / "data" / "energy.toml"
+    tables = [*folder.glob("data/**/*.csv"), *folder.glob("data/**/*.json"), published]
+    for path in sorted([*folder.rglob("*.py"), *tables]):
+        digest.update(path.relative_to(folder).as_posix().encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -61,7 +61,9 @@ class Folding:
         return self.pe * self.simd
 
     def __str__(self) -> str:
-        return f"pe {self.pe}, simd {self.simd}, {self.multipliers.value}, weights in {self.weight_memory.value}"
+        alone = self.multipliers is MultiplierStyle.DSP and self.lanes_per_dsp is LanesPerDsp.ONE
+        style = f"{self.multipliers.value}, one lane each" if alone else self.multipliers.value
+        return f"pe {self.pe}, simd {self.simd}, {style}, weights in {self.weight_memory.value}"
 
 
 def divisors(number: int) -> tuple[int, ...]:
@@ -86,6 +88,7 @@ def foldings(
     *,
     multipliers: tuple[MultiplierStyle, ...] = (MultiplierStyle.LUT, MultiplierStyle.DSP),
     weight_memories: tuple[MemoryStyle, ...] = (MemoryStyle.AUTO,),
+    lanes_per_dsp: tuple[LanesPerDsp, ...] = (LanesPerDsp.PACKED,),
     groups: int = 1,
     max_lanes: int | None = None,
 ) -> tuple[Folding, ...]:
@@ -97,6 +100,7 @@ def foldings(
             depthwise convolution the taps alone.
         multipliers: styles to offer.
         weight_memories: memories to offer.
+        lanes_per_dsp: ways to fill DSPs to offer; multipliers in LUTs have one.
         groups: of a convolution. Outputs worked on at once either share their inputs or are channels of a depthwise
             convolution, so between these extremes pe must divide the outputs of one group.
         max_lanes: leave out foldings with more multiplications at once.
@@ -105,12 +109,13 @@ def foldings(
     ['pe 1, simd 1, lut, weights in auto', 'pe 2, simd 1, lut, weights in auto']
     """
     return tuple(
-        Folding(pe=pe, simd=simd, multipliers=style, weight_memory=memory)
+        Folding(pe=pe, simd=simd, multipliers=style, weight_memory=memory, lanes_per_dsp=sharing)
         for pe in divisors(_pe_range(outputs, groups))
         for simd in divisors(depth)
         if max_lanes is None or pe * simd <= max_lanes
         for style in multipliers
         for memory in weight_memories
+        for sharing in (lanes_per_dsp if style is MultiplierStyle.DSP else (LanesPerDsp.PACKED,))
     )
 
 

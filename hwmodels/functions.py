@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hwmodels.composition import FIXED_LANE, LOGIC, MEMORY, MINIFLOAT_LANE, REQUANTISER, SHIFTER, compose, device_notes
+from hwmodels.energy import anchor, logic_energy, memory_energy
 from hwmodels.folding import MemoryStyle, MultiplierStyle
 from hwmodels.memory import Access, memory_cost
 from hwmodels.operands import decode_luts, decode_notes
@@ -47,12 +48,17 @@ def table_cost(index: Format, entry: Format, *, elements: int, lanes: int, devic
     _check_lanes(lanes, elements)
     memory = memory_cost(1 << index.width, entry.width, style=MemoryStyle.AUTO, device=device, access=Access.READ_ONLY)
     cycles = elements // lanes
+    process = anchor(device.energy_anchor)
+    logic = {LOGIC: _STREAM_LUTS + cycles.bit_length()}
+    flip_flops = lanes * (index.width + entry.width) + cycles.bit_length()
+    read = memory_energy([(1 << index.width, elements * entry.width)], process)
     return compose(
-        {MEMORY: lanes * memory.luts, LOGIC: _STREAM_LUTS + cycles.bit_length()},
-        flip_flops=lanes * (index.width + entry.width) + cycles.bit_length(),
+        {MEMORY: lanes * memory.luts, **logic},
+        flip_flops=flip_flops,
         bram18s=lanes * memory.bram18s,
         urams=lanes * memory.urams,
         interval_cycles=cycles,
+        energy_pj=cycles * logic_energy(logic, flip_flops, process) + read,
         fill_cycles=2,
         notes=device_notes(device),
     )
@@ -72,10 +78,13 @@ def select_cost(operand: Format, *, elements: int, lanes: int, device: Device) -
     """
     _check_lanes(lanes, elements)
     cycles = elements // lanes
+    logic = {LOGIC: _STREAM_LUTS + 2.0 * cycles.bit_length()}
+    flip_flops = lanes * operand.width + cycles.bit_length()
     return compose(
-        {LOGIC: _STREAM_LUTS + 2.0 * cycles.bit_length()},
-        flip_flops=lanes * operand.width + cycles.bit_length(),
+        logic,
+        flip_flops=flip_flops,
         interval_cycles=cycles,
+        energy_pj=cycles * logic_energy(logic, flip_flops, anchor(device.energy_anchor)),
         fill_cycles=1,
         notes=device_notes(device),
     )
@@ -245,14 +254,23 @@ def _row_cost(
         # A restoring step subtracts and chooses, one LUT a bit together.
         LOGIC: _STREAM_LUTS + 2.0 * sequential_bits + elements.bit_length(),
     }
+    flip_flops = lanes * (sum(first + second for first, second in products) + adders) + 3 * sequential_bits
+    process = anchor(device.energy_anchor)
+    # What works on every value, in LUTs or DSPs alike; and the dividers, bit by bit for each row.
+    logic = {family: count for family, count in luts.items() if family not in (MEMORY, LOGIC)}
+    replaced = lanes * sum(multiplier_luts(first, second) for first, second in products) if in_dsps else 0.0
+    a_cycle = logic_energy(logic, flip_flops, process) + process.logic(REQUANTISER) * replaced
+    moved = memory_energy([(2 * passes, 2 * elements * kept_bits), (words // lanes, elements * bits)], process)
+    divided = elements // length * sequential_bits * process.logic(LOGIC) * luts[LOGIC]
     return compose(
         {family: count for family, count in luts.items() if count},
-        flip_flops=lanes * (sum(first + second for first, second in products) + adders) + 3 * sequential_bits,
+        flip_flops=flip_flops,
         dsps=lanes * dsps,
         bram18s=kept.bram18s + stored.bram18s,
         urams=kept.urams + stored.urams,
         # Dividers work on one row while the next one is read.
         interval_cycles=elements // length * max(passes, sequential_bits),
+        energy_pj=elements // lanes * a_cycle + moved + divided,
         fill_cycles=passes + sequential_bits + 6,
         notes=(
             *device_notes(device),

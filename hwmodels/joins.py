@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from hwmodels.composition import FIXED_LANE, LOGIC, MEMORY, MINIFLOAT_LANE, REQUANTISER, compose, device_notes
 from hwmodels.costs import Cost
+from hwmodels.energy import anchor, logic_energy, memory_energy
 from hwmodels.folding import MemoryStyle, MultiplierStyle
 from hwmodels.memory import Access, memory_cost
 from hwmodels.operands import decode_luts, decode_notes, value_bits
@@ -82,6 +83,7 @@ def join_cost(
     total_bits = grown + ((len(operands) - 1).bit_length() if join is Join.ADD else 0)
     rounds = rescale is Rescale.NEEDED or join is Join.ADD
     scaled, dsps, notes = _multiply(multiplied, multiplier_bits, multipliers, device)
+    in_dsps = lanes * _luts_in_dsps(multiplied, multiplier_bits, multipliers)
     cycles = elements // lanes
     luts = {
         MINIFLOAT_LANE: lanes * decode,
@@ -90,11 +92,13 @@ def join_cost(
         LOGIC: _stream_luts(cycles),
     }
     register_bits = sum(operand.width for operand in operands) + sum(multiplied) + 2 * total_bits
+    flip_flops = lanes * register_bits + cycles.bit_length()
     return compose(
         {family: count for family, count in luts.items() if count},
-        flip_flops=lanes * register_bits + cycles.bit_length(),
+        flip_flops=flip_flops,
         dsps=lanes * dsps,
         interval_cycles=cycles,
+        energy_pj=_energy(luts, in_dsps, flip_flops, cycles, device),
         fill_cycles=5 if multiplied else 3,
         notes=(*device_notes(device), *notes, *decode_notes(*operands)),
     )
@@ -125,6 +129,7 @@ def activation_cost(
     _check_lanes(lanes, elements)
     bits = value_bits(operand)
     scaled, dsps, notes = _multiply([bits], multiplier_bits, multipliers, device)
+    in_dsps = lanes * _luts_in_dsps([bits], multiplier_bits, multipliers)
     cycles = elements // lanes
     luts = {
         MINIFLOAT_LANE: lanes * decode_luts(operand),
@@ -132,11 +137,13 @@ def activation_cost(
         # Clearing a negative value or choosing its multiplier: a two-to-one multiplexer, two bits a LUT.
         LOGIC: lanes * (bits + multiplier_bits) / 2 + _stream_luts(cycles),
     }
+    flip_flops = lanes * (operand.width + 2 * bits + multiplier_bits) + cycles.bit_length()
     return compose(
         {family: count for family, count in luts.items() if count},
-        flip_flops=lanes * (operand.width + 2 * bits + multiplier_bits) + cycles.bit_length(),
+        flip_flops=flip_flops,
         dsps=lanes * dsps,
         interval_cycles=cycles,
+        energy_pj=_energy(luts, in_dsps, flip_flops, cycles, device),
         fill_cycles=4,
         notes=(*device_notes(device), *notes, *decode_notes(operand)),
     )
@@ -153,35 +160,50 @@ def transpose_cost(operand: Format, *, elements: int, lanes: int, device: Device
     buffer = memory_cost(
         2 * cycles, lanes * operand.width, style=MemoryStyle.AUTO, device=device, access=Access.READ_WRITE
     )
+    logic = {LOGIC: 2 * _stream_luts(cycles)}
+    flip_flops = lanes * operand.width + 2 * cycles.bit_length()
+    moved = memory_energy([(2 * cycles, 2 * elements * operand.width)], anchor(device.energy_anchor))
     return compose(
-        {MEMORY: buffer.luts, LOGIC: 2 * _stream_luts(cycles)},
-        flip_flops=lanes * operand.width + 2 * cycles.bit_length(),
+        {MEMORY: buffer.luts, **logic},
+        flip_flops=flip_flops,
         bram18s=buffer.bram18s,
         urams=buffer.urams,
         interval_cycles=cycles,
+        energy_pj=_energy(logic, 0.0, flip_flops, cycles, device) + moved,
         fill_cycles=cycles + 2,
         notes=device_notes(device),
     )
 
 
-def fifo_cost(bits: int, depth: int, *, device: Device) -> Cost:
+def fifo_cost(bits: int, depth: int, *, device: Device, words: int = 0) -> Cost:
     """A FIFO of ``depth`` words of ``bits`` bits, in shift registers or block RAM; no depth costs nothing.
 
+    Args:
+        bits: of a word.
+        depth: words it holds.
+        device: whose size decides between shift registers and block RAM.
+        words: that pass per sample, which take energy.
+
     Raises:
-        ValueError: if bits or depth are negative.
+        ValueError: if bits, depth or words are negative.
     """
     if bits < 0 or depth < 0:
         raise ValueError(f"a FIFO needs bits and depth of at least 0, got {bits} bits and depth {depth}")
+    if words < 0:
+        raise ValueError(f"the words that pass a FIFO per sample are at least 0, got {words}")
     if depth == 0 or bits == 0:
         return Cost()
     memory = memory_cost(depth, bits, style=MemoryStyle.AUTO, device=device, access=Access.SHIFT)
     pointer = depth.bit_length()
+    moved = memory_energy([(depth, 2 * words * bits)], anchor(device.energy_anchor))
     # A read and a write pointer and their comparison; assumed like all control logic.
+    logic, flip_flops = {LOGIC: 3.0 * pointer}, 2 * pointer + bits
     return compose(
-        {MEMORY: memory.luts, LOGIC: 3 * pointer},
-        flip_flops=2 * pointer + bits,
+        {MEMORY: memory.luts, **logic},
+        flip_flops=flip_flops,
         bram18s=memory.bram18s,
         urams=memory.urams,
+        energy_pj=_energy(logic, 0.0, flip_flops, words, device) + moved,
         fill_cycles=1,
         notes=device_notes(device),
     )
@@ -194,6 +216,18 @@ def _multiply(
         return 0.0, sum(device.dsp.tiles(width, multiplier_bits + 1) for width in widths), ()
     notes = dict.fromkeys(note for width in widths for note in requantiser_notes(width, multiplier_bits))
     return sum(multiplier_luts(width, multiplier_bits) for width in widths), 0, tuple(notes)
+
+
+def _luts_in_dsps(widths: list[int], multiplier_bits: int, style: MultiplierStyle) -> float:
+    """The LUTs that multiplications in DSPs stand for."""
+    if style is not MultiplierStyle.DSP:
+        return 0.0
+    return sum(multiplier_luts(width, multiplier_bits) for width in widths)
+
+
+def _energy(luts: dict[str, float], in_dsps: float, flip_flops: int, cycles: int, device: Device) -> float:
+    process = anchor(device.energy_anchor)
+    return cycles * (logic_energy(luts, flip_flops, process) + in_dsps * process.logic(REQUANTISER))
 
 
 def _stream_luts(cycles: int) -> float:

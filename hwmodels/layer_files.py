@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -13,6 +12,7 @@ from emulation.formats import FixedPoint
 from hwmodels.engine_shapes import EngineShape
 from hwmodels.engines import RequantiseScale, engine_cost
 from hwmodels.folding import Folding, LanesPerDsp, MemoryStyle, MultiplierStyle, check_folding
+from hwmodels.own_engines import OWN_MULTIPLIERS, OwnStyle
 from hwmodels.vendor_layers import vendor_cost
 from hwmodels.vendor_rows import VendorLayer, VendorStyle
 
@@ -28,15 +28,6 @@ MAXIMUM_BITS: Final = 64
 MAXIMUM_OUTPUT_BITS: Final = 16
 
 _Choice = TypeVar("_Choice")
-
-
-class OwnStyle(Enum):
-    """Our own engines, see `hwmodels.engines`."""
-
-    LUT = "ours-lut"
-    DSP = "ours-dsp"
-    """Multiplications share a DSP where the device allows it."""
-    DSP_ONE = "ours-dsp-one"
 
 
 STYLES: Final[Mapping[str, VendorStyle | OwnStyle]] = MappingProxyType(
@@ -74,13 +65,6 @@ MEMORIES: Final[Mapping[str, MemoryStyle]] = MappingProxyType(
 memory inside the unit, which Vivado places as it does with auto."""
 
 _OWN_MEMORIES: Final = (MemoryStyle.AUTO, MemoryStyle.LUTRAM, MemoryStyle.BRAM, MemoryStyle.URAM)
-_OWN_MULTIPLIERS: Final = MappingProxyType(
-    {
-        OwnStyle.LUT: (MultiplierStyle.LUT, LanesPerDsp.PACKED),
-        OwnStyle.DSP: (MultiplierStyle.DSP, LanesPerDsp.PACKED),
-        OwnStyle.DSP_ONE: (MultiplierStyle.DSP, LanesPerDsp.ONE),
-    }
-)
 
 
 class LayerFileError(ValueError):
@@ -129,15 +113,30 @@ def price_layers_csv(path: str | Path, device: Device) -> list[PricedLayer]:
     return [_price(_Fields(line, record), device) for line, record in records]
 
 
-def _check_header(names: object) -> None:
+def price_layer(fields: Mapping[str, str], device: Device, *, where: str) -> PricedLayer:
+    """Price one layer whose fields are given by column.
+
+    Args:
+        fields: texts by column, as in a line of `price_layers_csv`; optional columns may be missing.
+        device: to price for.
+        where: the fields come from, for messages.
+
+    Raises:
+        LayerFileError: if a column is missing or unknown, or a field is not valid.
+    """
+    _check_header(list(fields), where=where)
+    return _price(_Fields(0, dict(fields), where=where), device)
+
+
+def _check_header(names: object, where: str = "line 1") -> None:
     columns = [str(name).strip() for name in names] if isinstance(names, (list, tuple)) else []
     missing = [column for column in REQUIRED_COLUMNS if column not in columns]
     allowed = f"columns are {', '.join(REQUIRED_COLUMNS)}; optional {', '.join(OPTIONAL_COLUMNS)}"
     if missing:
-        raise LayerFileError(f"line 1: column {missing[0]!r} is missing; {allowed}")
+        raise LayerFileError(f"{where}: column {missing[0]!r} is missing; {allowed}")
     unknown = [column for column in columns if column not in REQUIRED_COLUMNS + OPTIONAL_COLUMNS]
     if unknown:
-        raise LayerFileError(f"line 1: unknown column {unknown[0]!r}; {allowed}")
+        raise LayerFileError(f"{where}: unknown column {unknown[0]!r}; {allowed}")
 
 
 def _price(fields: _Fields, device: Device) -> PricedLayer:
@@ -187,9 +186,9 @@ def _price(fields: _Fields, device: Device) -> PricedLayer:
             )
             cost = vendor_cost(layer, positions=shape.positions, device=device)
     except ValueError as error:
-        raise LayerFileError(f"line {fields.line}: {error}") from error
+        raise LayerFileError(f"{fields.where}: {error}") from error
     return PricedLayer(
-        name=fields.text("name") or f"line {fields.line}",
+        name=fields.text("name") or fields.where,
         line=fields.line,
         shape=shape,
         folding=folding,
@@ -203,7 +202,7 @@ def _price(fields: _Fields, device: Device) -> PricedLayer:
 
 def _multipliers(style: VendorStyle | OwnStyle) -> tuple[MultiplierStyle, LanesPerDsp]:
     if isinstance(style, OwnStyle):
-        return _OWN_MULTIPLIERS[style]
+        return OWN_MULTIPLIERS[style]
     in_luts, is_packed = style is VendorStyle.HLS_LUT, style is VendorStyle.RTL_DSP
     return (
         MultiplierStyle.LUT if in_luts else MultiplierStyle.DSP,
@@ -228,10 +227,10 @@ def _check_own(style: OwnStyle, folding: Folding, output_bits: int | None) -> No
 class _Fields:
     """The fields of one line; every error names line and column."""
 
-    def __init__(self, line: int, record: dict[str, str | None]) -> None:
-        self.line = line
+    def __init__(self, line: int, record: Mapping[str, str | None], *, where: str = "") -> None:
+        self.line, self.where = line, where or f"line {line}"
         if None in record:
-            raise LayerFileError(f"line {line}: more fields than the header has columns")
+            raise LayerFileError(f"{self.where}: more fields than the header has columns")
         self._record = {name.strip(): (value or "").strip() for name, value in record.items()}
 
     def text(self, column: str) -> str:
@@ -241,14 +240,12 @@ class _Fields:
         text = self.text(column) or default
         allowed = "a whole number of at least 1" if highest is None else f"a whole number from 1 to {highest}"
         if not (text.isascii() and text.isdigit()) or int(text) < 1 or (highest is not None and int(text) > highest):
-            raise LayerFileError(f"line {self.line}, column {column!r}: must be {allowed}, got {text!r}")
+            raise LayerFileError(f"{self.where}, column {column!r}: must be {allowed}, got {text!r}")
         return int(text)
 
     def choice(self, column: str, known: Mapping[str, _Choice]) -> _Choice:
         text = self.text(column)
         word = "-".join(text.lower().replace("_", " ").split())
         if word not in known:
-            raise LayerFileError(
-                f"line {self.line}, column {column!r}: must be one of {', '.join(known)}, got {text!r}"
-            )
+            raise LayerFileError(f"{self.where}, column {column!r}: must be one of {', '.join(known)}, got {text!r}")
         return known[word]

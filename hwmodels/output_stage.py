@@ -6,11 +6,13 @@ its consumers while the engine before it is priced without knowing it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from emulation.formats import Codebook, FixedPoint, KHot, MiniFloat, Sign, SignMagnitude
 from hwmodels.block_units import block_output_flip_flops, block_output_luts, block_output_notes
-from hwmodels.composition import LOGIC, REQUANTISER, SHIFTER, compose, device_notes
+from hwmodels.composition import LOGIC, MEMORY, REQUANTISER, SHIFTER, compose, device_notes
+from hwmodels.energy import anchor, logic_energy
 from hwmodels.minifloat_units import Significand
 from hwmodels.operands import block_of, element_of, value_bits
 from hwmodels.table_units import code_table_luts, level_count, level_search_luts
@@ -25,7 +27,16 @@ ADAPTER_LUTS_PER_BIT: Final = 0.5
 """The width adapter of the output stream: two bits of a two-to-one multiplexer in one dual-output LUT (UG474)."""
 
 
-def output_stage_cost(output_format: Format, *, requantisers: int, device: Device) -> Cost:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Served:
+    """Whose outputs a stage makes: requantisers side by side, values per sample, and where."""
+
+    requantisers: int
+    values: int
+    device: Device
+
+
+def output_stage_cost(output_format: Format, *, requantisers: int, device: Device, values: int = 0) -> Cost:
     """Saturation into fixed point, or the search for a code of another format, and output registers.
 
     Into fixed point: the multiplexers that choose the value or a bound (part of the measured requantisers). Into a
@@ -39,6 +50,7 @@ def output_stage_cost(output_format: Format, *, requantisers: int, device: Devic
         output_format: of the edge.
         requantisers: values made at once.
         device: whose LUTs are counted.
+        values: made per sample, which take energy.
 
     Raises:
         ValueError: if there are no requantisers or the format has no cost model.
@@ -49,30 +61,47 @@ def output_stage_cost(output_format: Format, *, requantisers: int, device: Devic
     """
     if requantisers < 1:
         raise ValueError(f"an output stage serves at least 1 requantiser, got {requantisers}")
+    served = _Served(requantisers=requantisers, values=values, device=device)
     blocks = block_of(output_format)
     if blocks is not None:
-        return _into_blocks(blocks, requantisers, device)
+        return _into_blocks(blocks, served)
     element = element_of(output_format)
     if isinstance(element, (KHot, Codebook)):
-        return _into_levels(element, requantisers, device)
+        return _into_levels(element, served)
     if isinstance(element, MiniFloat):
-        return _into_minifloat(element, requantisers, device)
+        return _into_minifloat(element, served)
     if not isinstance(element, (FixedPoint, SignMagnitude)):
         raise ValueError(  # noqa: TRY004 - bad input of a study, reported like any other
             f"there is no cost model for {output_format} as an output: use a FixedPoint, MiniFloat, KHot, Codebook or "
             "BlockScaled format"
         )
     width = element.width
-    return compose(
+    return _composed(
         {REQUANTISER: requantisers * SATURATE_LUTS_PER_BIT * width, LOGIC: requantisers * width * ADAPTER_LUTS_PER_BIT},
+        served,
         flip_flops=requantisers * 2 * width,
         fill_cycles=1,
-        notes=device_notes(device),
     )
 
 
-def _into_minifloat(output_format: MiniFloat, requantisers: int, device: Device) -> Cost:
-    width = output_format.width
+def _composed(
+    luts: dict[str, float], served: _Served, *, flip_flops: int, fill_cycles: int, notes: tuple[str, ...] = ()
+) -> Cost:
+    """A stage all of whose logic works once for each of its values."""
+    process = anchor(served.device.energy_anchor)
+    logic = {family: count for family, count in luts.items() if family != MEMORY}
+    a_value = logic_energy(logic, flip_flops, process) / served.requantisers
+    return compose(
+        luts,
+        flip_flops=flip_flops,
+        fill_cycles=fill_cycles,
+        energy_pj=served.values * a_value,
+        notes=(*device_notes(served.device), *notes),
+    )
+
+
+def _into_minifloat(output_format: MiniFloat, served: _Served) -> Cost:
+    width, requantisers = output_format.width, served.requantisers
     magnitude_bits = output_format.largest_integer.bit_length()
     number = Significand.of(output_format)
     digits = number.largest_shift.bit_length()
@@ -81,37 +110,38 @@ def _into_minifloat(output_format: MiniFloat, requantisers: int, device: Device)
     leading_one = magnitude_bits / 5 + digits if digits else 0.0
     adapter, saturate = width * ADAPTER_LUTS_PER_BIT, SATURATE_LUTS_PER_BIT * width
     logic = saturate + adapter + negate + leading_one + number.bits + number.exponent_bits
-    return compose(
+    return _composed(
         {LOGIC: requantisers * logic, SHIFTER: requantisers * shifter_luts(magnitude_bits, digits)},
+        served,
         flip_flops=requantisers * (2 * width + magnitude_bits),
         fill_cycles=2,
-        notes=(
-            *device_notes(device),
-            f"output stage {output_format}: normaliser composed of measured shifters and assumed logic",
-        ),
+        notes=(f"output stage {output_format}: normaliser composed of measured shifters and assumed logic",),
     )
 
 
-def _into_levels(output_format: KHot | Codebook, requantisers: int, device: Device) -> Cost:
+def _into_levels(output_format: KHot | Codebook, served: _Served) -> Cost:
     # A midpoint of two integers takes one more bit; another one tells whether anything lies below it.
     bits = value_bits(output_format) + 2
     levels = level_count(output_format)
     stages = max(levels - 1, 1).bit_length()
     search = level_search_luts(levels, bits) + code_table_luts(output_format)
     adapter = output_format.width * ADAPTER_LUTS_PER_BIT
-    return compose(
-        {LOGIC: requantisers * (search + adapter)},
-        flip_flops=requantisers * (stages * (bits + stages) + output_format.width),
+    return _composed(
+        {LOGIC: served.requantisers * (search + adapter)},
+        served,
+        flip_flops=served.requantisers * (stages * (bits + stages) + output_format.width),
         fill_cycles=stages,
-        notes=(*device_notes(device), f"output stage {output_format}: search among {levels} levels, assumed logic"),
+        notes=(f"output stage {output_format}: search among {levels} levels, assumed logic",),
     )
 
 
-def _into_blocks(output_format: BlockScaled, requantisers: int, device: Device) -> Cost:
-    return compose(
+def _into_blocks(output_format: BlockScaled, served: _Served) -> Cost:
+    requantisers = served.requantisers
+    return _composed(
         block_output_luts(output_format, requantisers),
+        served,
         flip_flops=block_output_flip_flops(output_format, requantisers),
         # A block is complete before its first element leaves.
         fill_cycles=-(-output_format.block_size // requantisers) + 3,
-        notes=(*device_notes(device), *block_output_notes(output_format, requantisers)),
+        notes=block_output_notes(output_format, requantisers),
     )

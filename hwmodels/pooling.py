@@ -7,6 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from hwmodels.composition import FIXED_LANE, LOGIC, MEMORY, MINIFLOAT_LANE, REQUANTISER, compose, device_notes
+from hwmodels.energy import anchor, logic_energy, memory_energy
 from hwmodels.folding import MemoryStyle
 from hwmodels.memory import Access, memory_cost
 from hwmodels.operands import decode_luts, decode_notes, has_ordered_codes, value_bits
@@ -94,12 +95,18 @@ def pool_cost(
         luts[REQUANTISER] = count * (multiplier_luts(state_bits, multiplier_bits) + rounding)
         registers += count * (2 * state_bits + multiplier_bits)
         notes += requantiser_notes(state_bits, multiplier_bits)
+    process = anchor(device.energy_anchor)
+    logic = {family: count for family, count in luts.items() if family != MEMORY}
+    # Each value is kept once and read once (overlapping windows: once a tap); a partial result is read and written.
+    taken = math.prod(out_space) * window.taps * channels if _overlaps(window) else math.prod(space) * channels
+    moved = memory_energy([(words, (math.prod(space) * channels + taken) * bits / lanes)], process)
     return compose(
         luts,
         flip_flops=registers,
         bram18s=memory.bram18s,
         urams=memory.urams,
         interval_cycles=interval,
+        energy_pj=interval * logic_energy(logic, registers, process) + moved,
         fill_cycles=first_window_positions(window, space) * groups + (3 if pool is Pool.MAXIMUM else 5),
         notes=notes,
     )

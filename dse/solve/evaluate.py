@@ -86,10 +86,18 @@ def utilisation(used: dict[str, int], limits: dict[str, int]) -> int:
 
 
 def _total(problem: Problem, selection: Sequence[int], attribute: str) -> int:
-    """Sum or maximum over the layers that have the attribute."""
-    values = [
+    """Sum or maximum over the layers that have the attribute; what is paid once adds to a sum."""
+    values = _chosen(problem, selection, attribute)
+    if problem.combines(attribute) is Combine.MAX:
+        return max(values)
+    return sum(values) + sum(
+        one.total(attribute, _chosen(problem, selection, one.key)) for one in problem.paid(attribute)
+    )
+
+
+def _chosen(problem: Problem, selection: Sequence[int], attribute: str) -> list[int]:
+    return [
         int(layer.columns[attribute][chosen])
         for layer, chosen in zip(problem.layers, selection, strict=True)
         if attribute in layer.columns
     ]
-    return max(values) if problem.combines(attribute) is Combine.MAX else sum(values)

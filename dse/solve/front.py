@@ -32,7 +32,8 @@ def optimise(
 
     Args:
         problem: What is decided.
-        max_solves: Most solver calls, at least 1 (an infeasible problem is explained with a few more).
+        max_solves: Most solver calls, at least 1 (an infeasible problem is explained with a few more); of a problem
+            with a branch layer, as many calls for each of its options.
         time_limit_seconds: Wall time, above 0. Within it the result depends only on the problem.
         on_progress: Called after every round of solves.
         jobs: Processes that solve at the same time (at most ``ROUND`` are of use); does not change the result.
@@ -81,7 +82,7 @@ def _front(
         gap=search.gap() if why else 0,
         gap_objective=search.roles.primary,
         open_regions=0 if infeasibility else len(search.open_gaps()) + search.missing_levels(),
-        solves=search.solves,
+        solves=search.calls,
         seconds=time.monotonic() - search.started,
         infeasibility=explain(problem, time_limit_seconds=remaining) if infeasibility else None,
     )

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dse.solve.problem import PARTS_PER_MILLION, IntArray, Problem
+from dse.solve.problem import PARTS_PER_MILLION, Problem
 from dse.solve.query import Query, limits_of
 from dse.solve.reduce import largest_sum
 from dse.solve.result import SolverVersionError, Status
 from dse.solve.terms import Term, precision_of, term_of, weights_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from dse.solve.evaluate import Selection
 
@@ -91,17 +91,18 @@ def build_model(problem: Problem, query: Query, excluded: Sequence[Selection] = 
     for variables in picks:
         model.one_option.add(_linear(variables, [1] * len(variables)) == 1)
     _add_couplings(problem, model, picks)
-    _add_limits(problem, query, model, picks)
+    sums = _Sums(problem=problem, picks=picks, paid=_add_paid_once(problem, model, picks))
+    _add_limits(query, model, sums)
     model.steps = pyo.Var(range(len(terms)), domain=pyo.NonNegativeReals)
     model.definitions = pyo.ConstraintList()
     for position, term in enumerate(terms):
         model.steps[position].setub(term.span if term.limits is None else term.span / PARTS_PER_MILLION)
-        _define_term(problem, term, model, picks, model.steps[position])
+        _define_term(term, model, sums, model.steps[position])
     model.excluded = pyo.ConstraintList()
     for selection in excluded:
         chosen = [picks[i][option] for i, option in enumerate(selection)]
         model.excluded.add(_linear(chosen, [1] * len(chosen)) <= len(chosen) - 1)
-    model.objective = pyo.Objective(expr=_objective(problem, terms, weights, model, picks), sense=pyo.minimize)
+    model.objective = pyo.Objective(expr=_objective(terms, weights, model, sums), sense=pyo.minimize)
     return BuiltModel(model=model, terms=terms, weights=weights)
 
 
@@ -128,43 +129,82 @@ def _add_couplings(problem: Problem, model: Any, picks: Sequence[Sequence[Any]])
             model.couplings.add(_linear(here + there, [1] * len(here) + [-1] * len(there)) == 0)
 
 
-def _add_limits(problem: Problem, query: Query, model: Any, picks: Sequence[Sequence[Any]]) -> None:
+def _add_paid_once(problem: Problem, model: Any, picks: Sequence[Sequence[Any]]) -> dict[tuple[str, int], Any]:
+    """A variable per item offered, held at 1 or above what any layer picks of it; it need not be declared binary.
+
+    Of the options of one layer a single one is picked, so their sum stands for all of them: fewer and tighter rows
+    than one per option.
+    """
+    import pyomo.environ as pyo
+
+    offered = [(one.key, item) for one in problem.paid_once for item in problem.items_offered(one)]
+    model.paid = pyo.Var(offered, bounds=(0, 1))
+    model.payments = pyo.ConstraintList()
+    for key, item in offered:
+        if any(bool(np.all(layer.column(key) == item)) for layer in problem.layers if key in layer.columns):
+            model.paid[key, item].fix(1)
+            continue
+        for layer, variables in zip(problem.layers, picks, strict=True):
+            users = np.flatnonzero(layer.column(key) == item).tolist() if key in layer.columns else []
+            if users:
+                terms = [*(variables[option] for option in users), model.paid[key, item]]
+                model.payments.add(_linear(terms, [1] * len(users) + [-1]) <= 0)
+    return {one: model.paid[one] for one in offered}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sums:
+    """Sums of attributes over a model's variables: the picks, and what is paid once (by key and item)."""
+
+    problem: Problem
+    picks: Sequence[Sequence[Any]]
+    paid: Mapping[tuple[str, int], Any]
+
+    def lowest(self, attribute: str) -> int:
+        """The sum of the layers' smallest values."""
+        return sum(int(layer.column(attribute).min()) for layer in self.problem.layers)
+
+    def above_lowest(self, attribute: str, weight: int = 1) -> Any:
+        """Weight times what picked options have above their layer's smallest value, and what is paid once."""
+        variables = [variable for layer in self.picks for variable in layer]
+        columns = [layer.column(attribute) for layer in self.problem.layers]
+        coefficients = [weight * c for column in columns for c in (column - column.min()).tolist()]
+        for one in self.problem.paid(attribute):
+            for (key, item), variable in self.paid.items():
+                if key == one.key:
+                    variables.append(variable)
+                    coefficients.append(weight * int(one.amounts[attribute][item]))
+        return _linear(variables, coefficients)
+
+
+def _add_limits(query: Query, model: Any, sums: _Sums) -> None:
     """Rows for limits on sums that can bind; picks beyond a limit on a maximum are fixed to zero."""
     import pyomo.environ as pyo
 
+    problem = sums.problem
     limits = limits_of(problem, query)
     model.limits = pyo.ConstraintList()
     for attribute, limit in limits.sums.items():
         if largest_sum(problem, attribute) > limit:
-            columns = [layer.column(attribute) for layer in problem.layers]
-            lowest = sum(int(column.min()) for column in columns)
-            model.limits.add(_above_lowest(columns, picks) <= limit - lowest)
+            model.limits.add(sums.above_lowest(attribute) <= limit - sums.lowest(attribute))
     for attribute, limit in limits.maxima.items():
-        for layer, variables in zip(problem.layers, picks, strict=True):
+        for layer, variables in zip(problem.layers, sums.picks, strict=True):
             if attribute in layer.columns:
                 for option in np.flatnonzero(layer.column(attribute) > limit).tolist():
                     variables[option].fix(0)
 
 
-def _above_lowest(columns: Sequence[IntArray], picks: Sequence[Sequence[Any]], weight: int = 1) -> Any:
-    """Weight times the sum of what the picked options have above their layer's smallest value."""
-    variables = [variable for layer in picks for variable in layer]
-    return _linear(variables, [weight * c for column in columns for c in (column - column.min()).tolist()])
-
-
-def _define_term(problem: Problem, term: Term, model: Any, picks: Sequence[Sequence[Any]], steps: Any) -> None:
+def _define_term(term: Term, model: Any, sums: _Sums, steps: Any) -> None:
     """Rows that hold ``steps`` at or above the term; a sum needs none, it stands in the objective itself.
 
     A utilisation is counted in millions of steps, so that it and its rows are of the size of the resources.
     """
     if term.limits is not None:
         for resource, limit in term.limits.items():
-            columns = [layer.column(resource) for layer in problem.layers]
-            lowest = sum(int(column.min()) for column in columns)
-            room = (term.offset * limit - lowest * PARTS_PER_MILLION) / PARTS_PER_MILLION
-            model.definitions.add(_above_lowest(columns, picks) - limit * steps <= room)
+            room = (term.offset * limit - sums.lowest(resource) * PARTS_PER_MILLION) / PARTS_PER_MILLION
+            model.definitions.add(sums.above_lowest(resource) - limit * steps <= room)
     elif term.levels is not None:
-        for layer, variables in zip(problem.layers, picks, strict=True):
+        for layer, variables in zip(sums.problem.layers, sums.picks, strict=True):
             if term.name in layer.columns:
                 ranks = np.minimum(term.rank(layer.column(term.name)), term.span)
                 if ranks.any():
@@ -173,13 +213,7 @@ def _define_term(problem: Problem, term: Term, model: Any, picks: Sequence[Seque
         steps.fix(0)
 
 
-def _objective(
-    problem: Problem,
-    terms: tuple[Term, ...],
-    weights: tuple[int, ...],
-    model: Any,
-    picks: Sequence[Sequence[Any]],
-) -> Any:
+def _objective(terms: tuple[Term, ...], weights: tuple[int, ...], model: Any, sums: _Sums) -> Any:
     parts = []
     for position, (term, weight) in enumerate(zip(terms, weights, strict=True)):
         if term.limits is not None:
@@ -187,7 +221,7 @@ def _objective(
         elif term.levels is not None:
             parts.append(weight * model.steps[position])
         else:
-            parts.append(_above_lowest([layer.column(term.name) for layer in problem.layers], picks, weight))
+            parts.append(sums.above_lowest(term.name, weight))
     return sum(parts)
 
 

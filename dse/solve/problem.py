@@ -13,6 +13,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from dse.solve.paid_once import PaidOnce
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
 
@@ -85,7 +86,15 @@ class LayerTable:
 
     def take(self, indices: IntArray) -> LayerTable:
         """The table of the options at ``indices`` only, in that order."""
-        return LayerTable(name=self.name, columns={key: np.asarray(v)[indices] for key, v in self.columns.items()})
+        if not len(indices):
+            raise ValueError(f"layer {self.name!r} has no options: a layer needs at least one")
+        columns = {key: np.asarray(values)[indices] for key, values in self.columns.items()}
+        for values in columns.values():
+            values.flags.writeable = False
+        taken = object.__new__(LayerTable)  # the rows of a checked table need no check
+        object.__setattr__(taken, "name", self.name)
+        object.__setattr__(taken, "columns", columns)
+        return taken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +167,9 @@ class Problem:
         couplings: Equalities between layers; any graph (chains, residual and branching networks).
         caps: At most one per attribute.
         combine: How attributes combine; those not named add up.
+        paid_once: Items that options of several layers share; their amounts come on top of the layers' sums.
+        branch: Name of a layer whose options are solved one by one, each a problem of its own with what is coupled to
+            it left, instead of all in one model. It changes nothing but the time a solve takes.
 
     Raises:
         ValueError: Anything a solver would stumble over: unknown layers or attributes, negative resources, totals
@@ -169,9 +181,11 @@ class Problem:
     couplings: tuple[Coupling, ...] = ()
     caps: tuple[Cap, ...] = ()
     combine: Mapping[str, Combine] = field(default_factory=dict)
+    paid_once: tuple[PaidOnce, ...] = ()
+    branch: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("layers", "objectives", "couplings", "caps"):
+        for name in ("layers", "objectives", "couplings", "caps", "paid_once"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         object.__setattr__(self, "combine", dict(self.combine))
         _validate(self)
@@ -192,6 +206,15 @@ class Problem:
     def objective_names(self) -> tuple[str, ...]:
         """Names of the objectives in the problem's order."""
         return tuple(objective.name for objective in self.objectives)
+
+    def paid(self, attribute: str) -> tuple[PaidOnce, ...]:
+        """What is paid once of an attribute."""
+        return tuple(one for one in self.paid_once if attribute in one.amounts)
+
+    def items_offered(self, one: PaidOnce) -> list[int]:
+        """The items of it that some option uses, ascending."""
+        used = [layer.columns[one.key] for layer in self.layers if one.key in layer.columns]
+        return [item for item in np.unique(np.concatenate(used)).tolist() if item >= 0] if used else []
 
     @property
     def layer_index(self) -> dict[str, int]:
@@ -220,6 +243,8 @@ class Problem:
             couplings=self.couplings if couplings is None else tuple(couplings),
             caps=self.caps if caps is None else tuple(caps),
             combine=self.combine if combine is None else combine,
+            paid_once=self.paid_once,
+            branch=self.branch,
         )
 
 
@@ -257,6 +282,7 @@ def _validate(problem: Problem) -> None:
     _require_unique("cap on", (cap.resource for cap in problem.caps))
     for cap in problem.caps:
         _require_integer(f"limit of the cap on {cap.resource!r}", cap.limit)
+    _check_paid_once(problem)
     _check_attributes(problem)
     _check_signs(problem)
     _check_totals(problem)
@@ -280,8 +306,26 @@ def _used_attributes(problem: Problem) -> dict[str, str]:
     return used
 
 
+def _check_paid_once(problem: Problem) -> None:
+    _require_unique("key of what is paid once,", (one.key for one in problem.paid_once))
+    for one in problem.paid_once:
+        for attribute in one.amounts:
+            if problem.combines(attribute) is not Combine.SUM:
+                raise ValueError(f"{attribute!r} is paid once by {one.key!r} but combines by maximum: it must add up")
+        for layer in problem.layers:
+            largest = int(layer.column(one.key).max()) if one.key in layer.columns else -1
+            if largest >= one.item_count:
+                raise ValueError(
+                    f"layer {layer.name!r} uses item {largest} of {one.key!r}, which has {one.item_count} items: give "
+                    "amounts for every item"
+                )
+    if problem.branch is not None and problem.branch not in problem.layer_index:
+        raise ValueError(f"branch names layer {problem.branch!r}: the layers are {sorted(problem.layer_index)}")
+
+
 def _check_attributes(problem: Problem) -> None:
     known = {key for layer in problem.layers for key in layer.columns}
+    known |= {attribute for one in problem.paid_once for attribute in one.amounts}
     for attribute, place in _used_attributes(problem).items():
         if attribute not in known:
             raise ValueError(f"{place} uses attribute {attribute!r}, which no layer has: known are {sorted(known)}")
@@ -315,6 +359,7 @@ def _check_signs(problem: Problem) -> None:
 def _check_totals(problem: Problem) -> None:
     for attribute, place in _used_attributes(problem).items():
         total = sum(int(np.abs(layer.column(attribute)).max()) for layer in problem.layers)
+        total += sum(int(np.sum(one.amounts[attribute], dtype=object)) for one in problem.paid(attribute))
         if total >= EXACT_LIMIT:
             raise ValueError(
                 f"{place}: the layers' largest values of {attribute!r} add up to {total}, beyond 2**53 "

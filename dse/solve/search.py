@@ -13,7 +13,7 @@ from dse.solve.dominance import nondominated
 from dse.solve.levels import Roles, attainable_values, between, first_levels, next_level
 from dse.solve.query import Query
 from dse.solve.result import Infeasible, Point, Status
-from dse.solve.single import solve_query
+from dse.solve.single import branch_count, solve_query
 from dse.solve.slices import HIGHEST, LOWEST, Gap, Record, Scale, Slice, Spread
 
 if TYPE_CHECKING:
@@ -63,7 +63,11 @@ class _Fact:
 
 @dataclass(slots=True, kw_only=True)
 class Search:
-    """State of one search; ``run`` fills it."""
+    """State of one search; ``run`` fills it.
+
+    ``solves`` counts against the budget and ``calls`` what HiGHS was really asked: where a problem is solved branch by
+    branch, one solve stands for a call per branch.
+    """
 
     problem: Problem
     roles: Roles
@@ -73,6 +77,7 @@ class Search:
     jobs: int
     on_progress: Callable[[Progress], None] | None
     solves: int = 0
+    calls: int = 0
     infeasible: bool = False
     cornered: bool = False
     points: dict[tuple[int, ...], Point] = field(default_factory=dict)
@@ -215,7 +220,8 @@ class Search:
     def _solve(self, queries: Sequence[Query]) -> list[Answered]:
         """Answer queries within the budgets; how many run at a time does not change the answers."""
         left = self.most_solves - self.solves
-        share = left // len(queries)
+        branches = branch_count(self.problem)
+        share = left // len(queries) * branches
         time_left = max(0.01, self.deadline - time.monotonic())
         seconds = min(time_left, max(1.0, TIME_SHARES * time_left / left))
         if self.jobs == 1 or len(queries) == 1:
@@ -229,7 +235,9 @@ class Search:
                 delayed(solve_query)(self.problem, q, time_limit_seconds=seconds, most_solves=share) for q in queries
             )
             answers = list(Parallel(n_jobs=min(self.jobs, len(queries)))(tasks))
-        self.solves += sum(a.solves if isinstance(a, Infeasible) else a.certificate.solves for a in answers)
+        calls = [a.solves if isinstance(a, Infeasible) else a.certificate.solves for a in answers]
+        self.calls += sum(calls)
+        self.solves += sum(-(-count // branches) for count in calls)
         if self.on_progress is not None:
             seconds = time.monotonic() - self.started
             self.on_progress(

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from dse.solve.evaluate import Selection, evaluate
 from dse.solve.milp import TOLERANCE
-from dse.solve.query import Query
+from dse.solve.query import Query, limits_of
+from dse.solve.reduce import drop_without_partner
 from dse.solve.result import Certificate, Infeasible, Point, Status
 from dse.solve.stage import solve_stage
+from dse.solve.terms import least_value
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-    from dse.solve.problem import Problem
+    from dse.solve.problem import IntArray, Problem
 
 
 def solve_single(
@@ -65,7 +70,14 @@ def require_time(time_limit_seconds: float) -> None:
 def solve_query(
     problem: Problem, query: Query, *, time_limit_seconds: float, most_solves: int = 10**9
 ) -> Point | Infeasible:
-    """Answer a query exactly, in as few solver calls as the weights allow (see ``terms.LARGEST_WEIGHTED``)."""
+    """Answer a query exactly; a problem with a branch layer option by option of it, see `_solve_branches`."""
+    if branch_count(problem) > 1:
+        return _solve_branches(problem, query, time_limit_seconds=time_limit_seconds, most_solves=most_solves)
+    return _solve_whole(problem, query, time_limit_seconds=time_limit_seconds, most_solves=most_solves)
+
+
+def _solve_whole(problem: Problem, query: Query, *, time_limit_seconds: float, most_solves: int) -> Point | Infeasible:
+    """Answer a query in as few solver calls as the weights allow (see ``terms.LARGEST_WEIGHTED``)."""
     deadline = time.monotonic() + time_limit_seconds
     remaining = query.order
     bounds = dict(query.at_most)
@@ -117,3 +129,90 @@ def _covers_all(problem: Problem, query: Query, objectives: Mapping[str, int]) -
     """Whether minimality in the query's order implies Pareto efficiency: all objectives in it, none at its floor."""
     at_floor = any(objectives[name] <= floor for name, floor in query.floors.items())
     return set(query.order) == set(problem.objective_names) and not at_floor
+
+
+def _solve_branches(
+    problem: Problem, query: Query, *, time_limit_seconds: float, most_solves: int
+) -> Point | Infeasible:
+    """The best answer of all branches, the most promising first; later ones must match the best first value so far.
+
+    Every design takes one option of the branch layer, so the optimum is that of some branch. It is proven when each
+    branch is: by its own optimum, or because nothing in it reaches the best one's value.
+    """
+    deadline = time.monotonic() + time_limit_seconds
+    best: Point | None = None
+    answers: list[Point | Infeasible] = []
+    bounds: list[int] = []
+    at_most = dict(query.at_most)
+    for least, kept, branch in sorted(_branches(problem, query), key=lambda one: one[0]):
+        asked = replace(query, at_most=at_most)
+        left = most_solves - sum(map(_solves, answers))
+        answer = (
+            _solve_whole(branch, asked, time_limit_seconds=max(0.01, deadline - time.monotonic()), most_solves=left)
+            if left > 0 and (not answers or time.monotonic() < deadline)
+            else Infeasible(status=Status.TIME_LIMIT, at_most=at_most, seconds=0.0, solves=0)
+        )
+        answers.append(answer)
+        if isinstance(answer, Infeasible):
+            if answer.status is not Status.INFEASIBLE:
+                bounds.append(least[0])
+            continue
+        bounds.append(answer.certificate.bound)
+        selection = tuple(int(rows[i]) for rows, i in zip(kept, answer.selection, strict=True))
+        found = replace(answer, selection=selection)
+        if best is None or _worth(query, found) < _worth(query, best):
+            best = found
+            first = _ceiling(query, query.minimise, best.objectives[query.minimise])
+            at_most[query.minimise] = min(first, at_most.get(query.minimise, first))
+    seconds = sum(one.seconds if isinstance(one, Infeasible) else one.certificate.seconds for one in answers)
+    solves = sum(map(_solves, answers))
+    statuses = {one.status if isinstance(one, Infeasible) else one.certificate.status for one in answers}
+    open_ended = Status.TIME_LIMIT in statuses
+    if best is None:
+        status = Status.TIME_LIMIT if open_ended else Status.INFEASIBLE
+        return Infeasible(status=status, at_most=dict(query.at_most), seconds=seconds, solves=solves)
+    objective = best.objectives[query.minimise]
+    bound = min(objective, *bounds)
+    certificate = replace(
+        best.certificate,
+        status=Status.TIME_LIMIT if open_ended else Status.OPTIMAL,
+        at_most=dict(query.at_most),
+        bound=bound,
+        gap=objective - bound,
+        efficient=not open_ended and best.certificate.efficient,
+        seconds=seconds,
+        solves=solves,
+    )
+    return replace(best, certificate=certificate)
+
+
+def branch_count(problem: Problem) -> int:
+    """Options of the branch layer; 1 for a problem without one."""
+    return 1 if problem.branch is None else problem.layers[problem.layer_index[problem.branch]].option_count
+
+
+def _branches(problem: Problem, query: Query) -> Iterator[tuple[tuple[int, ...], list[IntArray], Problem]]:
+    """Per option of the branch layer that may answer the query: lower bounds in its order, option indices, problem."""
+    position = problem.layer_index[str(problem.branch)]
+    limit = limits_of(problem, query).maxima
+    for option in range(problem.layers[position].option_count):
+        kept = [np.arange(layer.option_count) for layer in problem.layers]
+        kept[position] = np.array([option])
+        before = -1
+        while before != sum(map(len, kept)) and all(map(len, kept)):
+            before = sum(map(len, kept))
+            drop_without_partner(problem, kept)
+        beyond = any(problem.layers[position].column(name)[option] > most for name, most in limit.items())
+        if beyond or not all(map(len, kept)):
+            continue
+        branch = problem.restrict(kept)
+        yield tuple(least_value(branch, name) for name in query.order), kept, branch
+
+
+def _worth(query: Query, point: Point) -> tuple[int, ...]:
+    """What is minimised, in order; values below a floor count as equal."""
+    return tuple(_ceiling(query, name, point.objectives[name]) for name in query.order)
+
+
+def _solves(answer: Point | Infeasible) -> int:
+    return answer.solves if isinstance(answer, Infeasible) else answer.certificate.solves

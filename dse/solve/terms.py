@@ -12,6 +12,7 @@ import numpy as np
 
 from dse.solve.problem import EXACT_LIMIT, PARTS_PER_MILLION, Combine, IntArray, Problem, UtilisationObjective
 from dse.solve.query import Query, limits_of
+from dse.solve.reduce import largest_sum, smallest_sum
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,6 +77,16 @@ class Term:
         return np.searchsorted(np.array(self.levels, dtype=np.int64), values).astype(np.int64)
 
 
+def least_value(problem: Problem, name: str) -> int:
+    """A lower bound of an objective over the options of ``problem``, whatever limits there are."""
+    objective = problem.objective(name)
+    if isinstance(objective, UtilisationObjective):
+        return max(_share(smallest_sum(problem, resource), limit) for resource, limit in objective.limits.items())
+    if problem.combines(name) is Combine.MAX:
+        return max(int(layer.column(name).min()) for layer in problem.layers if name in layer.columns)
+    return smallest_sum(problem, name)
+
+
 def term_of(problem: Problem, query: Query, name: str) -> Term:
     """The term of one objective of a query over the options of ``problem`` (which may already be reduced)."""
     objective = problem.objective(name)
@@ -84,21 +95,20 @@ def term_of(problem: Problem, query: Query, name: str) -> Term:
     if problem.combines(name) is Combine.MAX:
         return _maximum_term(problem, query, name)
     lowest = sum(int(layer.column(name).min()) for layer in problem.layers)
-    highest = sum(int(layer.column(name).max()) for layer in problem.layers)
+    highest = largest_sum(problem, name)
     limit = limits_of(problem, query).sums.get(name, highest)
     return Term(name=name, offset=lowest, span=max(0, min(highest, limit) - lowest))
 
 
 def _utilisation_term(problem: Problem, query: Query, objective: UtilisationObjective) -> Term:
-    def bound(resource: str, limit: int, *, largest: int) -> int:
-        columns = (layer.column(resource) for layer in problem.layers)
-        total = sum(int(column.max() if largest else column.min()) for column in columns)
-        return -(-total * PARTS_PER_MILLION // limit)
-
-    lowest = max(bound(resource, limit, largest=0) for resource, limit in objective.limits.items())
-    highest = max(bound(resource, limit, largest=1) for resource, limit in objective.limits.items())
+    lowest = least_value(problem, objective.name)
+    highest = max(_share(largest_sum(problem, resource), limit) for resource, limit in objective.limits.items())
     highest = min(highest, query.at_most.get(objective.name, highest))
     return Term(name=objective.name, offset=lowest, span=max(0, highest - lowest), limits=objective.limits)
+
+
+def _share(used: int, limit: int) -> int:
+    return -(-used * PARTS_PER_MILLION // limit)
 
 
 def _maximum_term(problem: Problem, query: Query, name: str) -> Term:

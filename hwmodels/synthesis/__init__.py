@@ -1,0 +1,1 @@
+"""Synthesis of units with open tools: flows, batches, the rows they make."""
