@@ -40,13 +40,14 @@ slow: $(VENV)/installed-dev ## the tests that take long
 mutate: $(VENV)/installed-dev ## plant known faults one by one; fails if the tests miss one
 	$(BIN)/python -m tests.mutation.mutate
 
-bench: $(VENV)/installed-peers ## measure speeds and write reports/published/bench.md
+bench: $(VENV)/installed-peers ## measure speeds, hold costs against their bars, write reports/published/*.md
 	$(BIN)/python -m tests.benchmarks.bench
 
 peers: $(VENV)/installed-peers ## install what benchmarks measure beside us
 
-reports: $(VENV)/installed-report ## rebuild reports/published from a fresh exploration of digits
+reports: $(VENV)/installed-report ## rebuild reports/published from a fresh exploration of digits and the committed rows
 	$(BIN)/python -m dse.publish reports/published/digits
+	$(BIN)/python -m dse.publish_hardware reports/published
 
 ci-tools: ## install the system tools that some tests use (Debian packages; needs root or sudo)
 	$(SUDO) apt-get update -qq
@@ -65,6 +66,8 @@ $(VENV)/installed-report $(VENV)/installed-dev: pyproject.toml constraints.txt |
 
 $(VENV)/installed-peers: tests/peers.txt $(VENV)/installed-dev
 	$(BIN)/python -m pip install --quiet --no-deps -r tests/peers.txt
+	@# pyaugmecon, which the optimiser is measured beside, wants a newer Python; without one its lines stay empty.
+	@for python in python3.14 python3.13 python3.12; do command -v $$python >/dev/null || continue; $$python -m venv .venv-augmecon && .venv-augmecon/bin/pip install --quiet -r tests/peers-augmecon.txt; break; done
 	@touch $@
 
 check-python:

@@ -18,16 +18,13 @@ def explorable(device: Device, config: StudyConfig) -> Device:
     """The device, if designs of the study can be made on it: asked before anything is measured.
 
     Raises:
-        StudyError: for a process instead of an FPGA, or a device without a memory that the study names.
+        StudyError: for a device without a memory or a multiplier that the study names, and for factors of a user's own
+            reports on an ASIC process.
     """
-    if device.technology is Technology.ASIC:
-        raise StudyError(
-            f"[device] name = {config.device.name!r} is an ASIC process: it has area and energy but no LUTs, DSPs and "
-            "block RAM, which designs are chosen by. Name an FPGA (`bitfront devices` lists them); energies of a "
-            "process are in `hwmodels.energy`"
-        )
     memories = config.architecture.weight_memories
-    if "uram" in memories and not device.available("urams"):
+    if device.technology is Technology.ASIC:
+        _check_process(device, config)
+    elif "uram" in memories and not device.available("urams"):
         raise StudyError(
             f"[architecture] weight_memories names 'uram', but device {device.name} has no UltraRAM: leave it out, or "
             "name a device that has it"
@@ -40,7 +37,34 @@ def explorable(device: Device, config: StudyConfig) -> Device:
     return device
 
 
-def offered_foldings(config: StudyConfig, shape: EngineShape, *, is_product: bool) -> tuple[Folding, ...]:
+def _check_process(device: Device, config: StudyConfig) -> None:
+    """An ASIC process has gates: memories by the bit, multipliers in logic."""
+    blocks = [one for one in config.architecture.weight_memories if one in ("lutram", "bram", "uram")]
+    if blocks:
+        raise StudyError(
+            f"[architecture] weight_memories names {', '.join(map(repr, blocks))}, but device {device.name} is an ASIC "
+            'process, whose memories are counted by the bit: use "auto", or "offchip"'
+        )
+    if "lut" not in config.architecture.multipliers:
+        raise StudyError(
+            f"[architecture] multipliers = {list(config.architecture.multipliers)}, but device {device.name} is an "
+            'ASIC process and has no DSPs: add "lut", which stands for logic'
+        )
+    if config.costs.rows:
+        raise StudyError(
+            f"[costs] rows = {config.costs.rows!r} corrects LUTs, and device {device.name} is an ASIC process that has "
+            'none: set rows = ""'
+        )
+
+
+def multiplier_styles(device: Device) -> tuple[MultiplierStyle, ...]:
+    """What may multiply on a device."""
+    return tuple(MultiplierStyle) if device.dsp.exists else (MultiplierStyle.LUT,)
+
+
+def offered_foldings(
+    config: StudyConfig, shape: EngineShape, device: Device, *, is_product: bool
+) -> tuple[Folding, ...]:
     """The foldings of one engine; what both operands of a product are computed from is never off the chip."""
     memories = _memories(config)
     if is_product:
@@ -48,7 +72,7 @@ def offered_foldings(config: StudyConfig, shape: EngineShape, *, is_product: boo
     return foldings(
         shape.outputs,
         shape.depth,
-        multipliers=_multipliers(config),
+        multipliers=_multipliers(config, device),
         weight_memories=memories,
         lanes_per_dsp=_lanes_per_dsp(config),
         groups=shape.groups,
@@ -56,7 +80,7 @@ def offered_foldings(config: StudyConfig, shape: EngineShape, *, is_product: boo
     )
 
 
-def offered_arrays(config: StudyConfig) -> tuple[Folding, ...]:
+def offered_arrays(config: StudyConfig, device: Device) -> tuple[Folding, ...]:
     """The arrays of a shared engine, smallest first.
 
     Raises:
@@ -68,7 +92,7 @@ def offered_arrays(config: StudyConfig) -> tuple[Folding, ...]:
         for pe in sorted(section.array_pe)
         for simd in sorted(section.array_simd)
         if pe * simd <= most
-        for style in _multipliers(config)
+        for style in _multipliers(config, device)
         for memory in _memories(config)
         for sharing in (_lanes_per_dsp(config) if style is MultiplierStyle.DSP else (LanesPerDsp.PACKED,))
     )
@@ -81,8 +105,9 @@ def offered_arrays(config: StudyConfig) -> tuple[Folding, ...]:
     return found
 
 
-def _multipliers(config: StudyConfig) -> tuple[MultiplierStyle, ...]:
-    return tuple(map(MultiplierStyle, config.architecture.multipliers))
+def _multipliers(config: StudyConfig, device: Device) -> tuple[MultiplierStyle, ...]:
+    asked = map(MultiplierStyle, config.architecture.multipliers)
+    return tuple(one for one in asked if one in multiplier_styles(device))
 
 
 def _memories(config: StudyConfig) -> tuple[MemoryStyle, ...]:

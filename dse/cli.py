@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dse import cli_table
 from dse.cli_characterise import characterise
 from dse.doctor import Verdict, check_packages, examine
-from dse.errors import InfeasibleError, StudyError
+from dse.errors import InfeasibleError, NotExportableError, StudyError
 
 if TYPE_CHECKING:
     from dse.config import StudyConfig
@@ -65,7 +66,7 @@ def init(
     device: DeviceName = "xc7z020",
 ) -> None:
     """Make a study folder with a commented study.toml in which every setting stands."""
-    from dse.study import write_study
+    from dse.config import write_study
     from dse.terminal import relative, say
 
     write_study(folder, _config(workload, device))
@@ -82,28 +83,37 @@ def explore(
     jobs: Jobs = 0,
 ) -> None:
     """Do all of it: sweep, front, measure, report, and the parameters of one chosen design."""
-    from dse.terminal import closing_words, err, front_table, out, relative, say, uniform_table
+    from dse.accuracy_report import band_words, refinement_words
+    from dse.terminal import closing_words, err, front_table, half_of, out, relative, say, uniform_table
 
     with _study_of(target, folder) as study:
         outcome = study.sweep(jobs=jobs or None)
         err().print(
             f"sensitivity: {outcome.measured} measured, {outcome.known_before} known before, {outcome.seconds:.1f} s"
         )
+        for words in refinement_words(study.refine(jobs=jobs or None)):
+            err().print(words, markup=False)
         study.front(jobs=jobs or None)
         front = study.measure(jobs=jobs or None)
+        sure = band_words(study.confidence(jobs=jobs or None))
         report = study.report()
         chosen = study.chosen()
-        exported = None if chosen.array else study.export_again(chosen.name)
+        exported, why_not = None, "exports describe a stream and not a shared array"
+        if not chosen.array:
+            try:
+                exported = study.export_again(chosen.name)
+            except NotExportableError as error:
+                why_not = str(error)
         clock, place = study.config.device.clock_mhz, relative(study.folder)
         console = out()
-        console.print(front_table(front.result, clock, width=console.width))
+        console.print(front_table(front.result, clock, study.device, width=console.width))
         console.print(uniform_table(front.result, clock))
-        for words in closing_words(front.result):
+        for words in (*closing_words(front.result, study.device), sure):
             say(words)
         if report.message:
             say(report.message)
         if exported is None:
-            say(f"parameters of {chosen.name}: none, because exports describe a stream and not a shared array")
+            say(f"parameters of {chosen.name}: none, because {why_not}")
         else:
             say(f"parameters of {chosen.name}: {relative(exported.folder)}/manifest.json ({exported.files} files)")
         say(f"report: {relative(report.html or report.front_csv)}")
@@ -111,7 +121,7 @@ def explore(
         say(
             "\nNext:\n  source .venv/bin/activate\n"
             + (export_line if exported else "")
-            + f"  bitfront explain {place} --luts {max(front[0].total.luts // 2, 1)}\n"
+            + f"  bitfront explain {place} {half_of(front[0].total, study.device)}\n"
             "  bitfront init my-study --device xczu7ev"
         )
 
@@ -127,9 +137,36 @@ def sweep(study_folder: StudyFolder, jobs: Jobs = 0) -> None:
 
 
 @app.command()
-def front(study_folder: StudyFolder, jobs: Jobs = 0, as_json: AsJson = False) -> None:
-    """Solve for the Pareto front, with a certificate per design, and print it."""
-    with _open(study_folder) as study:
+def front(
+    study_folder: Annotated[Path | None, typer.Argument(help="study folder (with study.toml)")] = None,
+    *,
+    jobs: Jobs = 0,
+    as_json: AsJson = False,
+    problem: cli_table.ProblemFile = None,
+    objectives: cli_table.Objectives = "",
+    no_caps: cli_table.NoCaps = False,
+    gap: cli_table.Gap = 0.0,
+    time_limit: cli_table.TimeLimit = 60.0,
+    max_points: cli_table.MaxPoints = None,
+    method: cli_table.MethodName = "auto",
+    verify: cli_table.Verify = 0,
+) -> None:
+    """Solve for the Pareto front, with a certificate per design, and print it: of a study, or of any table."""
+    if (study_folder is None) == (problem is None):
+        raise StudyError("bitfront front takes either a study folder or --problem FILE")
+    if problem is not None:
+        found = cli_table.solve_table(
+            problem,
+            objectives=objectives,
+            caps={} if no_caps else None,
+            gap=gap,
+            time_limit=time_limit,
+            max_points=max_points,
+            method=method,
+        )
+        cli_table.print_table_front(found, verify=verify, as_json=as_json)
+        return
+    with _open(study_folder or Path()) as study:
         _print_front(study, study.front(jobs=jobs or None), as_json=as_json)
 
 
@@ -170,15 +207,17 @@ def export(
 @app.command()
 def explain(
     study_folder: StudyFolder,
+    *,
     luts: Annotated[int | None, typer.Option(min=0, help="suppose only so many LUTs")] = None,
     dsps: Annotated[int | None, typer.Option(min=0, help="suppose only so many DSPs")] = None,
     bram18s: Annotated[int | None, typer.Option(min=0, help="suppose only so many halves of a block RAM")] = None,
     flip_flops: Annotated[int | None, typer.Option(min=0, help="suppose only so many flip-flops")] = None,
+    gates: Annotated[int | None, typer.Option(min=0, help="of an ASIC: suppose only so many NAND gates")] = None,
 ) -> None:
     """Say which resource is short, by how much, and what change would fix it."""
     from dse.terminal import say
 
-    given = {"luts": luts, "dsps": dsps, "bram18s": bram18s, "flip_flops": flip_flops}
+    given = {"luts": luts, "dsps": dsps, "bram18s": bram18s, "flip_flops": flip_flops, "gates": gates}
     with _open(study_folder) as study:
         words = study.explain({name: limit for name, limit in given.items() if limit is not None})
     say(words)
@@ -186,6 +225,7 @@ def explain(
 
 @app.command()
 def cost(
+    *,
     layers: Annotated[
         Path,
         typer.Option(
@@ -196,41 +236,42 @@ def cost(
     ],
     device: DeviceName = "xc7z020",
     rows: Annotated[Path | None, typer.Option(help="folder of imported rows that correct these prices")] = None,
+    process: Annotated[str, typer.Option(help="published process of the energies: 45nm or 7nm")] = "45nm",
+    csv: Annotated[Path | None, typer.Option(help="also write the prices into this file")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Price matrix-vector layers given in a file, as a vendor flow or our own engines build them."""
-    import dataclasses
+    from dse.importing import corrected_layers, pricing_device
+    from dse.priced_layers import priced_rows, priced_table, write_priced_csv
+    from dse.terminal import out, print_json
 
-    from dse.importing import corrected_layers
-    from dse.terminal import out, priced_table, print_json
-
-    priced = corrected_layers(layers, device, rows=rows)
+    target = pricing_device(device, process=process)
+    priced = corrected_layers(layers, target, rows=rows)
+    if csv is not None:
+        write_priced_csv(csv, priced, target)
     if as_json:
-        print_json(
-            [
-                {
-                    "name": one.name,
-                    "line": one.line,
-                    "style": one.style.value,
-                    **dataclasses.asdict(one.cost),
-                    "brams": one.cost.brams,
-                }
-                for one in priced
-            ]
-        )
+        print_json(priced_rows(priced, target))
     else:
-        out().print(priced_table(priced))
+        out().print(priced_table(priced, target))
 
 
 app.command()(characterise)
 
 
 @app.command()
-def devices(as_json: AsJson = False) -> None:
-    """List the built-in devices."""
+def devices(
+    models: Annotated[
+        bool, typer.Option("--models", help="list the cost models of units instead, with the errors they have shown")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List the built-in devices, or the models that price units on them."""
     from dse.terminal import device_rows, devices_table, out, print_json
     from hwmodels import device_names, load_device
 
+    if models:
+        _print_models(as_json=as_json)
+        return
     known = [load_device(name) for name in device_names()]
     if as_json:
         print_json(device_rows(known))
@@ -321,6 +362,19 @@ def _study_of(target: str, folder: Path | None) -> Study:
     return open_or_create(folder or Path("studies") / target.replace(":", "-"), config)
 
 
+def _print_models(*, as_json: bool) -> None:
+    from dse.terminal import out, print_json
+    from dse.unit_models import committed_models, model_rows, models_tables
+
+    models = committed_models()
+    if as_json:
+        print_json(model_rows(models))
+        return
+    console = out()
+    for table in models_tables(models, console.width):
+        console.print(table)
+
+
 def _print_front(study: Study, found: Front, *, as_json: bool) -> None:
     from dse.terminal import closing_words, front_table, out, print_json, say
 
@@ -328,9 +382,10 @@ def _print_front(study: Study, found: Front, *, as_json: bool) -> None:
         print_json(found.result.to_json())
         return
     console = out()
-    console.print(front_table(found.result, study.config.device.clock_mhz, width=console.width))
+    clock = study.config.device.clock_mhz
+    console.print(front_table(found.result, clock, study.device, width=console.width))
     if found.result.is_measured:
-        for words in closing_words(found.result):
+        for words in closing_words(found.result, study.device):
             say(words)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,17 @@ if TYPE_CHECKING:
 
 USEFUL_ACCURACY_LOSS = 0.02
 """Operating points count only if the uniform design is at most this far below the float network on validation data."""
+
+
+class Pace(Enum):
+    """What designs compete by beside utilisation and loss."""
+
+    INTERVAL = "interval_cycles"
+    ENERGY = "energy_pj"
+
+    def of(self, design: Design) -> float:
+        """Its value of a design: cycles between samples, or picojoules a sample."""
+        return design.interval_cycles if self is Pace.INTERVAL else design.total.energy_pj
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,13 +109,13 @@ def rank_correlation(designs: Sequence[Design]) -> float:
     return float(ranks["predicted"].corr(ranks["measured"]))
 
 
-def mark_nondominated(designs: Sequence[Design]) -> list[bool]:
-    """Which designs no other one beats in measured validation loss, utilisation and interval at once.
+def mark_nondominated(designs: Sequence[Design], *, by: Pace = Pace.INTERVAL) -> list[bool]:
+    """Which designs no other one beats in measured validation loss, utilisation and interval (or energy) at once.
 
     Of designs with the same three values the first is kept.
     """
     values = [
-        (math.inf if one.validation is None else one.validation.divergence, one.utilisation, one.interval_cycles)
+        (math.inf if one.validation is None else one.validation.divergence, one.utilisation, by.of(one))
         for one in designs
     ]
     return [

@@ -12,8 +12,9 @@ import json
 import tomllib
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
+from dse.config_accuracy import AccuracySection, Section
 from dse.errors import StudyError
 from dse.menus import Kind, is_for_weights_only, kind_of, multiplies_by_default
 from emulation.catalogue import parse
@@ -30,11 +31,7 @@ STUDY_VERSION = 1
 CONFIG_NAME = "study.toml"
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class NetworkSection(_Section):
+class NetworkSection(Section):
     """What is explored."""
 
     workload: Annotated[
@@ -42,7 +39,7 @@ class NetworkSection(_Section):
     ] = "digits"
 
 
-class DataSection(_Section):
+class DataSection(Section):
     """How many samples each step uses, from the start of each set; 0 means all."""
 
     calibration_samples: Annotated[int, Field(ge=0, description="ranges of activations")] = 0
@@ -57,7 +54,7 @@ _DEFAULT_WEIGHTS = ("int2", "int3", "int4", "int5", "int6", "int8", "e2m1", "e3m
 _DEFAULT_ACTIVATIONS = ("int2", "int3", "int4", "int5", "int6", "int8", "e2m1", "e3m2", "e4m3fn")
 
 
-class FormatsSection(_Section):
+class FormatsSection(Section):
     """The menu. An activation intN becomes uintN on tensors that are never negative."""
 
     weights: Annotated[
@@ -142,7 +139,7 @@ class FormatsSection(_Section):
         return value
 
 
-class ArithmeticSection(_Section):
+class ArithmeticSection(Section):
     """How engines multiply and sum. Every product is offered with every accumulator, wherever operands allow it."""
 
     products: Annotated[
@@ -185,7 +182,7 @@ def _each_once(given: tuple[str, ...], canonical: tuple[str, ...]) -> tuple[str,
     return given
 
 
-class DeviceSection(_Section):
+class DeviceSection(Section):
     """What it runs on."""
 
     name: Annotated[str, Field(description="a built-in device or the path of a device file")] = "xc7z020"
@@ -195,7 +192,7 @@ class DeviceSection(_Section):
     )
 
 
-class EnergySection(_Section):
+class EnergySection(Section):
     """What energies are scaled to, and whether designs compete by them."""
 
     process: Annotated[
@@ -207,7 +204,7 @@ class EnergySection(_Section):
     ] = False
 
 
-class CostsSection(_Section):
+class CostsSection(Section):
     """What costs are calibrated on."""
 
     rows: Annotated[
@@ -219,7 +216,7 @@ class CostsSection(_Section):
     ] = ""
 
 
-class ArchitectureSection(_Section):
+class ArchitectureSection(Section):
     """What executes the layers, and the foldings offered."""
 
     kind: Annotated[
@@ -266,7 +263,7 @@ class ArchitectureSection(_Section):
         return value
 
 
-class FrontSection(_Section):
+class FrontSection(Section):
     """How much of the front is computed."""
 
     solves: Annotated[
@@ -279,7 +276,7 @@ class FrontSection(_Section):
     max_lanes: Annotated[int, Field(ge=1, description="multiplications per cycle of one engine at most")] = 4096
 
 
-class StudyConfig(_Section):
+class StudyConfig(Section):
     """A whole study."""
 
     version: Annotated[int, Field(ge=1, le=STUDY_VERSION, description="version of this file's layout")] = STUDY_VERSION
@@ -291,16 +288,8 @@ class StudyConfig(_Section):
     energy: EnergySection = EnergySection()
     costs: CostsSection = CostsSection()
     architecture: ArchitectureSection = ArchitectureSection()
+    accuracy: AccuracySection = AccuracySection()
     front: FrontSection = FrontSection()
-
-    @model_validator(mode="after")
-    def _energy_is_known(self) -> Self:
-        if self.energy.objective and self.architecture.kind != "streaming":
-            raise ValueError(
-                f"[energy] objective = true asks for the energy of every layer, and [architecture] kind = "
-                f'"{self.architecture.kind}" has none for its array: set kind = "streaming", or objective = false'
-            )
-        return self
 
 
 def load_config(path: Path) -> StudyConfig:
@@ -378,3 +367,21 @@ def _toml_value(value: object) -> str:
     if isinstance(value, tuple):
         return "[" + ", ".join(_toml_value(item) for item in value) + "]"
     return repr(value)
+
+
+def write_study(folder: Path, config: StudyConfig) -> None:
+    """Make a folder with a study.toml.
+
+    Raises:
+        StudyError: if it holds one already or cannot be written.
+    """
+    path = folder / CONFIG_NAME
+    if path.exists():
+        raise StudyError(f"{path} exists already: choose another folder, or open this one")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(render_config(config), encoding="utf-8")
+    except OSError as error:
+        raise StudyError(
+            f"study folder {folder} is not writable ({error.strerror}): choose a folder you may write to"
+        ) from error

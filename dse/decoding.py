@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from dse.designs import ARRAY, OFFCHIP, Design, DesignKind, Part, Proof
+from dse.designs import ARRAY, Design, DesignKind, Part, Proof
 from emulation.calibrated import Formats
 from emulation.datapaths import Arithmetic
 from hwmodels.costs import total
-from hwmodels.streaming import latency_cycles
+from hwmodels.network_latency import LayerTiming, folded_timing, network_latency
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from dse.preparation import Prepared
     from dse.solve.result import Point
     from emulation.formats import Format
+    from emulation.network import Network
     from hwmodels.costs import Cost
+
+_BEHIND: Final = frozenset({"input", "output"})
+"""Roles of parts that only cast: a layer's work is in its other part."""
 
 
 def design_of(prepared: Prepared, tables: DecisionTables, point: Point, *, name: str, kind: DesignKind) -> Design:
@@ -26,7 +30,11 @@ def design_of(prepared: Prepared, tables: DecisionTables, point: Point, *, name:
 
     Costs, interval and latency are recomputed from the chosen rows, not taken from the solver.
     """
-    chosen = [(table, table.choices[index]) for table, index in zip(tables.tables, point.selection, strict=True)]
+    chosen = [
+        (table, table.choices[index])
+        for table, index in zip(tables.tables, point.selection, strict=True)
+        if table.pair is None  # no hardware, only a loss
+    ]
     parts = tuple(
         Part(
             layer=table.layer,
@@ -90,18 +98,27 @@ def _edge_formats(prepared: Prepared, chosen: Sequence[tuple[Table, Choice]]) ->
 
 
 def _latency(prepared: Prepared, parts: Sequence[Part]) -> int:
-    """Parts of one layer stand behind each other: their fills add, the slowest sets the layer's interval.
+    """That of the network as a stream (`hwmodels.network_latency`).
 
     On a shared array a sample arrives, and then takes the turns of all layers, which are the array's interval.
     """
     array = next((part for part in parts if part.layer == ARRAY), None)
     if array is not None:
         return array.cost.fill_cycles + array.cost.interval_cycles
-    fill: dict[str, int] = {}
-    interval: dict[str, int] = {}
-    for part in parts:
-        if part.layer == OFFCHIP:  # paces the stream, holds nothing up
-            continue
-        fill[part.layer] = fill.get(part.layer, 0) + part.cost.fill_cycles
-        interval[part.layer] = max(interval.get(part.layer, 0), part.cost.interval_cycles)
-    return latency_cycles(prepared.network, fill, interval)
+    return network_latency(prepared.network, layer_timings(prepared.network, parts))
+
+
+def layer_timings(network: Network, parts: Sequence[Part]) -> dict[str, LayerTiming]:
+    """What each layer of a streaming design takes: its work, and the output stage behind it."""
+    # Memory off the chip is no layer: it paces the stream, holds nothing up.
+    working = {part.layer: part for part in parts if part.layer in network.by_name and part.role not in _BEHIND}
+    behind = {part.layer: part.cost.fill_cycles for part in parts if part.role == "output"}
+    found = {}
+    for name, part in working.items():
+        fill, interval, last = part.cost.fill_cycles, part.cost.interval_cycles, behind.get(name, 0)
+        if part.folding is None:
+            found[name] = LayerTiming(fill=fill, interval=interval, behind=last, lanes=part.lanes)
+        else:
+            layer = network.by_name[name]
+            found[name] = folded_timing(network, layer, part.folding, fill=fill, interval=interval, behind=last)
+    return found

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dse.errors import StudyError
 from dse.solve import explain, solve_single
 from dse.solve.evaluate import evaluate
 from dse.solve.problem import Cap
 from dse.solve.result import Point
+from hwmodels.device_parts import GATES, RESOURCES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,7 +27,15 @@ def explain_caps(
         limits: replace the limits of the caps they name.
         describe: the formats and arithmetics of a point in words.
         time_limit_seconds: for finding the cheapest design, and again for the explanation if there is none.
+
+    Raises:
+        StudyError: for a limit of a resource that the problem has no cap of.
     """
+    known = [cap.resource for cap in problem.caps if cap.resource in {*RESOURCES, GATES}]
+    for name in limits:
+        if name not in known:
+            option = f"--{name.replace('_', '-')}"
+            raise StudyError(f"{option} {limits[name]} limits nothing: the device of this study has {', '.join(known)}")
     caps = tuple(Cap(resource=cap.resource, limit=limits.get(cap.resource, cap.limit)) for cap in problem.caps)
     limited = problem.replace(caps=caps)
     cheapest = solve_single(limited, objective="utilisation", time_limit_seconds=time_limit_seconds)

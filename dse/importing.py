@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from dse.errors import StudyError
 from hwmodels.devices import DeviceError, device_names, load_device
+from hwmodels.energy import anchor
 from hwmodels.layer_files import price_layers_csv
 from hwmodels.reported.fitting import calibrate
 from hwmodels.reported.read import read_reports
@@ -19,6 +20,7 @@ from hwmodels.reported.usage import ReportError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from hwmodels.devices import Device
     from hwmodels.layer_files import PricedLayer
     from hwmodels.reported.fitting import Calibration
     from hwmodels.reported.rows import ImportedRow
@@ -100,14 +102,25 @@ def _placed(reports: Sequence[Report], subjects: Mapping[str, Subject]) -> list[
     return placed
 
 
-def corrected_layers(layers: Path, device: str, *, rows: Path | None) -> list[PricedLayer]:
+def pricing_device(name: str, *, process: str) -> Device:
+    """A device to price layers for, its energies scaled to a published process.
+
+    Raises:
+        StudyError: if there is no such device or process.
+    """
+    try:
+        return dataclasses.replace(load_device(name), energy_anchor=anchor(process).name)
+    except ValueError as error:
+        raise StudyError(str(error)) from error
+
+
+def corrected_layers(layers: Path, target: Device, *, rows: Path | None) -> list[PricedLayer]:
     """The layers of a file with their costs, corrected by the factors of a folder of imported rows if one is given.
 
     Raises:
         StudyError: if a file cannot be read, or the folder has too few rows.
     """
     try:
-        target = load_device(device)
         priced = price_layers_csv(layers, target)
         if rows is None:
             return priced

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dse.errors import StudyError
+from dse.errors import NotExportableError
 from emulation.function_operations import Gelu
 from emulation.function_rules import LayerNormRule, SoftmaxRule, TableRule
 
@@ -28,7 +28,7 @@ def function_entry(hardware_layer: HardwareLayer, write: WriteFile) -> dict[str,
         write: writes integers to a file named after a layer and a suffix, and says where.
 
     Raises:
-        StudyError: for a function that no hardware is described for yet.
+        NotExportableError: for a function that no hardware is described for yet.
     """
     layer, rule = hardware_layer.layer, hardware_layer.function
     match rule:
@@ -45,7 +45,7 @@ def function_entry(hardware_layer: HardwareLayer, write: WriteFile) -> dict[str,
                 "gains": write(layer, "g", multipliers),
                 "offsets": write(layer, "o", offsets),
             }
-    raise StudyError(
+    raise NotExportableError(
         f"layer {layer.name!r} ({layer.kind}) cannot be exported: its integer execution is defined, but the "
         "manifest does not describe hardware for it yet"
     )

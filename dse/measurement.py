@@ -38,7 +38,8 @@ def measure_formats(
     """Losses of designs on samples, in the order given; designs with the same formats are measured once."""
     context = prepared.design_context(samples)
     by_subject = {_subject(formats): formats for formats in designs}
-    missing = store.missing(context, by_subject)
+    sampled = store.sampled(context)
+    missing = [subject for subject in by_subject if subject not in sampled]
     if missing:
         try:
             reference = prepared.float_yardstick(samples)
@@ -57,11 +58,24 @@ def measure_formats(
     return [known[_subject(formats)] for formats in designs]
 
 
+def sample_losses(
+    prepared: Prepared, store: Store, designs: Sequence[Formats], samples: Samples
+) -> NDArray[np.float64]:
+    """Losses of each sample of designs that were measured, nats, shape ``(designs, samples)``."""
+    known = store.sample_losses(prepared.design_context(samples))
+    return np.stack([known[_subject(formats)] for formats in designs])
+
+
 def _subject(formats: Formats) -> str:
     return f"design {formats.text}"
 
 
 def _measure(prepared: Prepared, formats: Formats, samples: Samples, reference: Yardstick) -> Measurement:
     started = time.perf_counter()
-    losses = reference.losses(outputs_of(prepared, formats, samples))
-    return Measurement(subject=_subject(formats), losses=losses, seconds=time.perf_counter() - started)
+    outputs = outputs_of(prepared, formats, samples)
+    return Measurement(
+        subject=_subject(formats),
+        losses=reference.losses(outputs),
+        seconds=time.perf_counter() - started,
+        divergences=reference.divergences(outputs),
+    )

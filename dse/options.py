@@ -13,9 +13,10 @@ import itertools
 import math
 from typing import TYPE_CHECKING
 
-from dse.architecture import offered_foldings
+from dse.architecture import multiplier_styles, offered_foldings
 from dse.decision_tables import Choice, DecisionTables, Table
 from dse.errors import StudyError
+from dse.function_options import lstm_choices, polynomial_choices
 from dse.offchip import bandwidth_caps, bandwidth_marks, bandwidth_table
 from dse.solve.problem import Coupling
 from emulation.formats import FixedPoint
@@ -38,15 +39,17 @@ from emulation.network import (
     Transpose,
 )
 from emulation.quantisers import Granularity
+from hwmodels.collector import without_collector
 from hwmodels.costs import Cost
 from hwmodels.engine_shapes import EngineShape, requantisers
-from hwmodels.engines import RequantiseScale, engine_costs
-from hwmodels.folding import MultiplierStyle, divisors
+from hwmodels.engines import engine_costs
+from hwmodels.folding import divisors
 from hwmodels.functions import row_cost, select_cost, table_cost
 from hwmodels.joins import Join, Rescale, activation_cost, fifo_cost, join_cost, transpose_cost
 from hwmodels.operands import value_bits
 from hwmodels.output_stage import output_stage_cost
 from hwmodels.pooling import Pool, pool_cost, pool_requantisers
+from hwmodels.requantisers import RequantiseScale
 from hwmodels.streaming import skip_fifo_depths
 from hwmodels.sums import usable_foldings
 from hwmodels.table_units import TableScope
@@ -59,8 +62,10 @@ if TYPE_CHECKING:
     from emulation.datapaths import Arithmetic
     from emulation.formats import Format
     from hwmodels.devices import Device
+    from hwmodels.folding import MultiplierStyle
 
 
+@without_collector()
 def build_tables(prepared: Prepared, losses: LossTable, accuracy_changes: LossTable, device: Device) -> DecisionTables:
     """All tables of a study on a device; ``accuracy_changes`` is kept beside them to predict the task metric with."""
     config = prepared.config
@@ -133,13 +138,10 @@ class TableBuilder:
                 return [self._table(layer, "move", self._select(layer))]
             case Activate() if is_table(layer.activation):
                 return [self._table(layer, "table", self._function_table(layer))]
-            case Lstm() | Activate() if is_function(layer):
-                raise StudyError(
-                    f"layer {layer.name!r} ({layer.kind}) has no cost model: a study cannot choose its hardware. Its "
-                    "integer execution is defined (emulation.function_rules)"
-                )
-            case Softmax() | LayerNorm():
-                work = self._table(layer, "function", self._rows(layer))
+            case Lstm():
+                work = self._table(layer, "engine", lstm_choices(self.prepared, self.losses, self.device, layer))
+            case Softmax() | LayerNorm() | Activate() if is_function(layer):
+                work = self._table(layer, "function", self._function(layer))
             case MaxPool() | Transpose():
                 return [
                     self._table(layer, "pool" if isinstance(layer.operation, MaxPool) else "move", self._move(layer))
@@ -181,7 +183,7 @@ class TableBuilder:
     def _engine(self, layer: Layer) -> Iterator[Choice]:
         shape = EngineShape.from_layer(self.network, layer)
         is_product = isinstance(layer.operation, MatMul)
-        offered = offered_foldings(self.prepared.config, shape, is_product=is_product)
+        offered = offered_foldings(self.prepared.config, shape, self.device, is_product=is_product)
         for activation, second, arithmetic, loss, bits in self.datapaths(layer):
             usable = usable_foldings(
                 offered, shape, weight_format=second, activation_format=activation, arithmetic=arithmetic
@@ -244,7 +246,7 @@ class TableBuilder:
         edges = self.network.input_edges(layer)
         for operands in itertools.product(*(self.prepared.edge_menu(edge) for edge in edges)):
             agrees = self.prepared.calibrated.agree((edges[0], operands[0]), (edges[1], operands[1]))
-            for lanes, style in itertools.product(self._lanes(layer), MultiplierStyle):
+            for lanes, style in itertools.product(self._lanes(layer), multiplier_styles(self.device)):
                 cost = join_cost(
                     operands,
                     join=Join.ADD,
@@ -277,10 +279,15 @@ class TableBuilder:
             loss = self.losses.edges[layer.name, entry]
             yield Choice(inputs=(index,), output=entry, lanes=lanes, cost=cost, loss=loss)
 
+    def _function(self, layer: Layer) -> Iterator[Choice]:
+        if isinstance(layer.operation, Activate):
+            return polynomial_choices(self.prepared, self.device, layer, self._lanes(layer))
+        return self._rows(layer)
+
     def _rows(self, layer: Layer) -> Iterator[Choice]:
         """A softmax or layer norm, several values of a row at once."""
         edge = self.network.input_edges(layer)[0]
-        styles = tuple(MultiplierStyle)
+        styles = multiplier_styles(self.device)
         for number_format in self.prepared.edge_menu(edge):
             fields = row_fields(layer, self.prepared.calibrated.edge(edge, number_format))
             for lanes, style in itertools.product(divisors(layer.shape[-1]), styles):
@@ -307,7 +314,7 @@ class TableBuilder:
 
     def with_fifos(self, layer: Layer, operands: tuple[Format, ...], lanes: int, cost: Cost) -> Cost:
         """The join with the FIFOs that hold the earlier operands; they add no time."""
-        for operand, values in zip(operands, skip_fifo_depths(self.network, layer), strict=True):
+        for operand, values in zip(operands, skip_fifo_depths(self.network, layer, lanes=lanes), strict=True):
             words = layer.elements // lanes
             fifo = fifo_cost(operand.width * lanes, -(-values // lanes), device=self.device, words=words)
             cost = dataclasses.replace(cost + fifo, fill_cycles=cost.fill_cycles)
@@ -382,6 +389,6 @@ class TableBuilder:
     def _activate(self, layer: Layer) -> Iterator[Choice]:
         edge = self.network.input_edges(layer)[0]
         for number_format in self.prepared.edge_menu(edge):
-            for lanes, style in itertools.product(self._lanes(layer), MultiplierStyle):
+            for lanes, style in itertools.product(self._lanes(layer), multiplier_styles(self.device)):
                 cost = self._rescale(number_format, layer, lanes, style)
                 yield Choice(inputs=(number_format,), lanes=lanes, requantisers=lanes, cost=cost)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -101,6 +101,8 @@ class Prepared:
 
         Two activations are multiplied whatever their families: each has its format for its other readers, too.
         """
+        if isinstance(self.network.by_name[layer].operation, Lstm) and arithmetic != Arithmetic():
+            return False
         mixed = self.config.formats.mixed_families or self.network.by_name[layer].weight is None
         return (mixed or multiplies_by_default(second, activation)) and self.calibrated.engine_can_use(
             layer, activation, second, arithmetic
@@ -114,6 +116,24 @@ class Prepared:
             same_tensor = layer.weight is None and edges[0] == edges[1]
             if (activation == second or not same_tensor) and self.offers(layer.name, activation, second, arithmetic):
                 yield activation, second, arithmetic
+
+    def recalibrated(self, seed: int) -> Prepared:
+        """The same study calibrated on a bootstrap resample of its calibration set, drawn by ``seed``.
+
+        Formats mean what they did, ranges and scales differ.
+
+        Raises:
+            StudyError: if a tensor is zero on all of the resample.
+        """
+        rows = np.random.default_rng(seed).integers(len(self.calibration), size=len(self.calibration))
+        calibration = Samples(inputs=self.calibration.inputs[rows], labels=self.calibration.labels[rows])
+        tensors = run_float(self.network, calibration.inputs)
+        try:
+            ranges = edge_ranges(self.network, {name: tensor.numpy() for name, tensor in tensors.items()})
+        except ValueError as error:
+            raise StudyError(f"calibration {seed} of [accuracy] calibrations: {error}") from error
+        calibrated = CalibratedNetwork(network=self.network, ranges=ranges, scalings=self.calibrated.scalings)
+        return replace(self, calibration=calibration, calibrated=calibrated)
 
     def bench(self) -> SensitivityBench:
         """The bench that measures probes on the sensitivity samples."""
@@ -133,7 +153,7 @@ class Prepared:
         found: list[Probe] = [
             EdgeProbe(edge=edge, format=choice) for edge in self.network.edges for choice in self.edge_menu(edge)
         ]
-        for layer in self.network.engines:
+        for layer in self.network.multiplying:
             if isinstance(layer.operation, MatMul):
                 unusual = [one for one in self.datapaths(layer) if one[2] != Arithmetic()]
                 pairs = dict.fromkeys((left, right) for left, right, _ in unusual)
@@ -199,12 +219,6 @@ def _check_menus(prepared: Prepared) -> None:
     """Every tensor needs a format and every layer a datapath: said before anything is measured."""
     section = prepared.config.formats
     network = prepared.network
-    for layer in network.layers:
-        if isinstance(layer.operation, Lstm):
-            raise StudyError(
-                f"layer {layer.name!r} (lstm) cannot be explored: recurrent layers are executed in integers, but have "
-                "no cost model and no folding yet. Explore the parts of the network before and after it"
-            )
     for edge in network.edges:
         if not prepared.edge_menu(edge):
             raise StudyError(
@@ -212,7 +226,7 @@ def _check_menus(prepared: Prepared) -> None:
                 "(blocks reach only ungrouped convolutions and linear layers that read them directly): add an integer "
                 "or minifloat format"
             )
-    for layer in network.engines:
+    for layer in network.multiplying:
         if next(prepared.datapaths(layer), None) is None:
             offered = [str(one) for one in prepared.edge_menu(network.input_edges(layer)[0])]
             arithmetic = prepared.config.arithmetic

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from dse.accuracy_report import band_words, refinement_words
 from dse.config import StudyConfig
 from dse.study import Study
 from dse.terminal import closing_words
@@ -21,15 +22,18 @@ def publish(folder: Path) -> None:
     """Explore ``digits`` in a temporary study and copy what is worth keeping into ``folder``."""
     with tempfile.TemporaryDirectory() as scratch, Study.create(Path(scratch) / "digits", StudyConfig()) as study:
         study.sweep()
+        refined = study.refine()
         study.front()
         front = study.measure()
+        sure = band_words(study.confidence())
         study.report()
         folder.mkdir(parents=True, exist_ok=True)
         for name in PICTURES:
             shutil.copyfile(study.folder / "figures" / name, folder / name)
         shutil.copyfile(study.folder / "front.csv", folder / "front.csv")
         chosen = study.chosen()
-        words = [*closing_words(front.result), f"chosen: {chosen.name}, {chosen.summary}"]
+        learned = [*closing_words(front.result, study.device), sure, *refinement_words(refined)]
+        words = [*learned, f"chosen: {chosen.name}, {chosen.summary}"]
     lines = [
         "# The front of `digits` on xc7z020",
         "",

@@ -16,8 +16,11 @@ from dse.designs import ARRAY
 from dse.menus import arithmetic_in_words
 from emulation.datapaths import Arithmetic
 from hwmodels.corrections import CALIBRATED, OUR_RTL
-from hwmodels.costs import total
+from hwmodels.costs import Cost, total
+from hwmodels.energy import energy_words
+from hwmodels.timing import DELAY_WORDS
 from reports import ReportData
+from reports.data import RESOURCES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,13 +43,16 @@ def report_data(prepared: Prepared, device: Device, result: FrontResult) -> Repo
     ]
     blank: dict[str, Any] = {column: "" if column == "array" else math.nan for column in (rows[0] if rows else ())}
     rows.append(blank | _float_row(result))
+    resources = _device_frame(device)
+    absent = [name for name in RESOURCES if name not in set(resources["resource"])]
+    layers = pd.DataFrame([row for design in designs for row in layer_rows(prepared, design)])
     return ReportData(
-        designs=pd.DataFrame(rows),
-        layers=pd.DataFrame([row for design in designs for row in layer_rows(prepared, design)]),
-        device=_device_frame(device),
+        designs=pd.DataFrame(rows).drop(columns=absent),
+        layers=layers.drop(columns=absent),
+        device=resources,
         title=f"{prepared.network.name} on {device.name}",
         facts=facts(prepared, device, result),
-        notes=notes(result),
+        notes=notes(result, device),
     )
 
 
@@ -62,13 +68,11 @@ def design_row(prepared: Prepared, design: Design, *, nondominated: bool) -> dic
         "validation_accuracy": _accuracy(design.validation),
         "test_accuracy": _accuracy(design.test),
         "utilisation": design.utilisation,
-        "luts": design.total.luts,
-        "flip_flops": design.total.flip_flops,
-        "dsps": design.total.dsps,
-        "brams": design.total.brams,
+        **_counts(design.total),
         "interval_cycles": design.interval_cycles,
         "latency_cycles": design.latency_cycles,
-        "energy_pj": design.total.energy_pj if design.array is None else math.nan,  # an array's is not modelled
+        **_energies(design.total),
+        "relative_delay": design.total.relative_delay,
         "frames_per_second": prepared.config.device.clock_mhz * 1e6 / design.interval_cycles,
         "status": design.proof.status,
         "predicted_accuracy_change": design.predicted_accuracy_change,
@@ -78,6 +82,15 @@ def design_row(prepared: Prepared, design: Design, *, nondominated: bool) -> dic
         "arithmetic": design.arithmetic_in_words,
         "assignment": design.formats.text,
     } | _architecture_cells(prepared, design)
+
+
+def _counts(cost: Cost) -> dict[str, float]:
+    """Resources by the columns of the report, whether or not the device has them."""
+    return {name: float(getattr(cost, name)) if name == "brams" else getattr(cost, name) for name in RESOURCES}
+
+
+def _energies(cost: Cost) -> dict[str, float]:
+    return {"energy_pj": cost.energy_pj, "memory_pj": cost.memory_pj, "offchip_pj": cost.offchip_pj}
 
 
 def _architecture_cells(prepared: Prepared, design: Design) -> dict[str, Any]:
@@ -108,7 +121,7 @@ def _float_row(result: FrontResult) -> dict[str, Any]:
         "validation_accuracy": result.float_validation_accuracy,
         "test_accuracy": result.float_test_accuracy,
         **dict.fromkeys(
-            ("utilisation", "luts", "flip_flops", "dsps", "brams", "interval_cycles", "latency_cycles", "energy_pj"),
+            ("utilisation", *RESOURCES, "interval_cycles", "latency_cycles", *_energies(Cost()), "relative_delay"),
             math.nan,
         ),
         "frames_per_second": math.nan,
@@ -157,11 +170,9 @@ def layer_rows(prepared: Prepared, design: Design) -> list[dict[str, Any]]:
                 "pe": folding.pe if folding else lanes,
                 "simd": folding.simd if folding else (1 if lanes else 0),
                 "style": folding.multipliers.value if folding else "",
-                "luts": cost.luts,
-                "flip_flops": cost.flip_flops,
-                "dsps": cost.dsps,
-                "brams": cost.brams,
+                **_counts(cost),
                 "interval_cycles": cost.interval_cycles,
+                **_energies(cost),
                 "loss": sum(part.loss for part in own),
             }
         )
@@ -186,23 +197,21 @@ def _array_rows(prepared: Prepared, design: Design) -> list[dict[str, Any]]:
             "pe": design.array.pe,
             "simd": design.array.simd,
             "style": design.array.multipliers.value,
-            "luts": cost.luts,
-            "flip_flops": cost.flip_flops,
-            "dsps": cost.dsps,
-            "brams": cost.brams,
+            **_counts(cost),
             "interval_cycles": cost.interval_cycles,
+            **_energies(cost),
             "loss": 0.0,
         }
     ]
 
 
 def _device_frame(device: Device) -> pd.DataFrame:
-    rows: list[dict[str, Any]] = [
-        {"resource": name, "available": device.available(name), "usable": device.usable(name)}
-        for name in ("luts", "flip_flops", "dsps")
-    ]
-    blocks, halves = "brams", "bram18s"
-    rows.append({"resource": blocks, "available": device.available(halves) / 2, "usable": device.usable(halves) / 2})
+    rows: list[dict[str, Any]] = []
+    for name in RESOURCES:
+        counted, share = ("bram18s", 2) if name == "brams" else (name, 1)
+        if counted in device.resources:
+            available, usable = device.available(counted) / share, device.usable(counted) / share
+            rows.append({"resource": name, "available": available, "usable": usable})
     return pd.DataFrame(rows)
 
 
@@ -215,6 +224,8 @@ def facts(prepared: Prepared, device: Device, result: FrontResult) -> Mapping[st
         "workload": f"{prepared.workload.name}: {prepared.workload.workload.description}",
         "device": f"{device.name} at {config.device.clock_mhz:g} MHz, at least {config.device.min_fps:g} frames/s",
         "costs": CALIBRATED if is_calibrated(result) else OUR_RTL,
+        "energy": energy_words(config.energy.process),
+        "delay": DELAY_WORDS,
         "complete": "yes" if result.complete else f"no: {result.why_incomplete}",
         "solver calls": f"{result.solves} in {result.solve_seconds:.1f} s, HiGHS through Pyomo, tolerance 1e-9",
         "samples": f"{len(prepared.calibration)} calibration ({len(prepared.sensitivity)} for sensitivity), "
@@ -227,7 +238,7 @@ def facts(prepared: Prepared, device: Device, result: FrontResult) -> Mapping[st
     found["commit"] = _commit()
     found |= {f"{name} version": _version(name) for name in _VERSIONS}
     found["python"] = platform.python_version()
-    found["seed"] = "none used: every step is deterministic"
+    found["seed"] = f"{config.accuracy.seed}, of the designs and resamples drawn; all other steps are deterministic"
     return found
 
 
@@ -268,13 +279,26 @@ def _cycles_in_words(result: FrontResult) -> str:
     if any(design.array for design in result.designs):
         return (
             "Modelled: cycles, by formula from the size of the array: layers take turns on it, so theirs add up to the "
-            "interval. Its parts are shown in the place of one more layer, its energy is not modelled, and clock "
-            "frequency is a setting."
+            "interval. Its parts are shown in the place of one more layer, its energy with the layers it works for; "
+            "clock frequency is a setting."
         )
     return "Modelled: interval and latency cycles, by formula from the folding; clock frequency is a setting."
 
 
-def notes(result: FrontResult) -> tuple[str, ...]:
+def _resources_in_words(device: Device) -> str:
+    if device.asic is not None:
+        return (
+            f"Modelled: gates, in two-input NAND gates of {float(device.asic.gate_um2):g} square micrometres "
+            f"({device.asic.node_nm} nm), from the LUTs of synthesised units of bitfront's own RTL by what they took "
+            "in open standard cells, memories by the bit; no layout"
+        )
+    return (
+        "Modelled: LUTs, flip-flops, DSPs and block RAM, composed from synthesised units of bitfront's own RTL "
+        "(UltraScale+ LUTs)"
+    )
+
+
+def notes(result: FrontResult, device: Device) -> tuple[str, ...]:
     """What is measured and what is modelled, in sentences."""
     shown = result.designs[0] if result.designs else None
     band = f" One standard deviation of the LUTs is about {shown.total.error_band:.0%}." if shown else ""
@@ -283,10 +307,12 @@ def notes(result: FrontResult) -> tuple[str, ...]:
             "Measured: losses and accuracies, by executing every design whole in hardware mode, bit for bit, on "
             "validation images; the test column was opened once, for the designs shown."
         ),
-        (
-            "Modelled: LUTs, flip-flops, DSPs and block RAM, composed from synthesised units of bitfront's own RTL "
-            f"(UltraScale+ LUTs){_whose_flow(result)}.{band}"
-        ),
+        f"{_resources_in_words(device)}{_whose_flow(result)}.{band}",
         _cycles_in_words(result),
-        "Predicted loss: the sum of per-tensor and per-layer divergences on calibration images.",
+        f"Modelled: energy per sample, {energy_words(device.energy_anchor)}.",
+        f"Modelled: delay, {DELAY_WORDS}.",
+        (
+            "Predicted loss: the sum of per-tensor and per-layer losses on calibration images, corrected by whole "
+            "designs measured on validation images if there were any rounds."
+        ),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from dse.comparison import PairedInterval, Saving, mark_nondominated
+from dse.comparison import Pace, PairedInterval, Saving, mark_nondominated
 from dse.designs import Design, design_from_json, design_to_json
 from dse.errors import StudyError
 
@@ -36,6 +36,7 @@ class FrontResult:
     """What `bitfront front` and `bitfront measure` leave behind.
 
     ``designs`` are the solver's, cheapest first; ``uniform`` the rivals; measured fields are filled in by measuring.
+    ``pace`` is what designs compete by beside utilisation and loss.
     """
 
     key: str
@@ -49,6 +50,7 @@ class FrontResult:
     float_test_accuracy: float | None = None
     rank_correlation: float = float("nan")
     savings: tuple[MeasuredSaving, ...] = field(default=())
+    pace: Pace = Pace.INTERVAL
 
     @property
     def is_measured(self) -> bool:
@@ -64,7 +66,8 @@ class FrontResult:
         if not self.is_measured:
             return frozenset(one.name for one in self.designs)
         everything = (*self.designs, *self.uniform)
-        return frozenset(one.name for one, flag in zip(everything, mark_nondominated(everything), strict=True) if flag)
+        marks = mark_nondominated(everything, by=self.pace)
+        return frozenset(one.name for one, flag in zip(everything, marks, strict=True) if flag)
 
     def design(self, which: str | int) -> Design:
         """A design by name, or one of the front by its position from 0.
@@ -103,6 +106,7 @@ class FrontResult:
                 }
                 for measured in self.savings
             ],
+            "pace": self.pace.value,
         }
 
     @classmethod
@@ -114,7 +118,7 @@ class FrontResult:
         """
         try:
             return cls._read(content)
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise StudyError(f"a stored front cannot be read ({error}): run `bitfront front` again") from error
 
     @classmethod
@@ -129,7 +133,8 @@ class FrontResult:
             )
             for one in content["savings"]
         )
-        return cls(**(content | {"designs": designs, "uniform": uniform, "savings": savings}))
+        pace = Pace(content["pace"])
+        return cls(**(content | {"designs": designs, "uniform": uniform, "savings": savings, "pace": pace}))
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dse.menus import arithmetic_in_words
+from hwmodels.operands import stored_bits
 from hwmodels.output_stage import output_stage_cost
 from hwmodels.shared_datapaths import shared_datapath
+from hwmodels.shared_energy import layer_energy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from dse.decision_tables import Table
     from emulation.datapaths import Arithmetic
     from emulation.formats import Format
+    from hwmodels.engine_energy import SampleEnergy
     from hwmodels.folding import Folding
     from hwmodels.shared_datapaths import SharedDatapath
     from hwmodels.shared_engine import SharedEngine
@@ -66,6 +69,21 @@ class ArrayChoice:
         """Bits of the register a layer reads with a datapath: of the real weights where they bound an exact sum."""
         made = self.datapaths[pair.key]
         return made.register_bits if made.has_own_accumulator or pair.bits is None else pair.bits
+
+    def energy(self, name: str, pair: Pair) -> SampleEnergy:
+        """What the turn of a layer takes with a datapath."""
+        made, bits, lanes = self.datapaths[pair.key], self.register_bits(pair), self.folding.lanes
+        reads = self.word_bits is not None and self.engine.work[name].load == 0
+        return layer_energy(
+            self.engine,
+            name,
+            cycle_pj=made.cycle_pj,
+            requantise_pj=self.engine.requantise_pj(bits) + made.reading_pj,
+            weight_bits=stored_bits(pair.second, lanes) / lanes,
+            word_bits=stored_bits(pair.activation, self.folding.simd),
+            register_bits=bits,
+            offchip_bits=self.engine.work[name].offchip_bits(self.folding, self.word_bits or 0) if reads else 0,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

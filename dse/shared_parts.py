@@ -80,4 +80,5 @@ def _step(costs: Sequence[Cost], step: int) -> Cost:
         dsps=cost.dsps - before.dsps,
         bram18s=cost.bram18s - before.bram18s,
         urams=cost.urams - before.urams,
+        gates=cost.gates - before.gates,
     )

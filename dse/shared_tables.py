@@ -21,6 +21,7 @@ from dse.options import TableBuilder, build_tables, couplings_of
 from dse.shared_arrays import ArrayChoice, Pair, Turn, make_array, turn_of
 from dse.shared_parts import Items, Steps
 from dse.solve.problem import Coupling
+from emulation.function_operations import Lstm
 from emulation.network import MatMul
 from hwmodels.array_work import arrival_cycles, held_words
 from hwmodels.costs import Cost
@@ -28,6 +29,7 @@ from hwmodels.engine_shapes import EngineShape
 from hwmodels.folding import MemoryStyle
 from hwmodels.operands import stored_bits
 from hwmodels.output_stage import output_stage_cost
+from hwmodels.shared_energy import moved_energy
 from hwmodels.shared_engine import SharedEngine, SharedLayer
 
 if TYPE_CHECKING:
@@ -67,6 +69,12 @@ class _SharedBuilder(TableBuilder):
     def __init__(self, prepared: Prepared, losses: LossTable, device: Device) -> None:
         super().__init__(prepared, losses, device, None)
         self.config = prepared.config
+        for layer in self.network.layers:
+            if isinstance(layer.operation, Lstm):
+                raise StudyError(
+                    f"layer {layer.name!r} (lstm) cannot share an array: it has engines of its own. Set "
+                    '[architecture] kind = "streaming"'
+                )
         fps = self.config.device.min_fps
         self.limit = math.floor(self.config.device.clock_mhz * 1e6 / fps) if fps > 0 else None
         self.menus = {edge: tuple(prepared.edge_menu(edge)) for edge in self.network.edges}
@@ -118,6 +126,7 @@ class _SharedBuilder(TableBuilder):
             accuracy_changes=accuracy_changes,
             shared=tuple(part for one in shared for part in one.parts),
             branch=every[0].name,
+            minimise_energy=self.config.energy.objective,
         )
 
     # -- arrays -----------------------------------------------------------------------------------------------------
@@ -129,7 +138,7 @@ class _SharedBuilder(TableBuilder):
         stages = list(dict.fromkeys(one for layer in self.network.engines for one in self.menus[layer.name]))
         found = [
             array
-            for folding in offered_arrays(self.config)
+            for folding in offered_arrays(self.config, self.device)
             for bits in (self.weight_widths if folding.weight_memory is MemoryStyle.OFFCHIP else (None,))
             if (array := make_array(self._engine_on(folding), self.pairs, stages, word_bits=bits, clock_mhz=clock))
         ]
@@ -290,7 +299,11 @@ class _SharedBuilder(TableBuilder):
         turns = [self._turn(layer, simd).tables for simd in self.simds]
         for same in zip(*turns, strict=True):
             choices = tuple(
-                replace(choice, marks={_SIMD_MARK: simd} | self._held(choice.output, simd))
+                replace(
+                    choice,
+                    cost=self._moved(choice, layer, simd),
+                    marks={_SIMD_MARK: simd} | self._held(choice.output, simd),
+                )
                 for simd, table in zip(self.simds, same, strict=True)
                 for choice in table.choices
             )
@@ -309,13 +322,20 @@ class _SharedBuilder(TableBuilder):
                         marks |= one.marks(position, bits)
                 if array.word_bits is None:
                     marks |= self.weights.marks(position, pair.second.width)
+                energy = array.energy(layer.name, pair)
                 yield Choice(
                     inputs=(pair.activation, pair.second) if is_product else (pair.activation,),
                     weight=None if is_product else pair.second,
                     arithmetic=pair.arithmetic,
                     folding=array.folding,
                     requantisers=array.engine.requantisers,
-                    cost=Cost(interval_cycles=interval, fill_cycles=fill),
+                    cost=Cost(
+                        interval_cycles=interval,
+                        fill_cycles=fill,
+                        energy_pj=energy.total_pj,
+                        memory_pj=energy.memory_pj,
+                        offchip_pj=energy.offchip_pj,
+                    ),
                     loss=pair.loss,
                     marks=marks,
                 )
@@ -325,7 +345,27 @@ class _SharedBuilder(TableBuilder):
             for one in self.menus[layer.name]:
                 marks = {_SIMD_MARK: simd} | self.stages.marks((one, count)) | self._held(one, simd)
                 loss = self.losses.edges[layer.name, one]
-                yield Choice(output=one, requantisers=count, loss=loss, marks=marks)
+                cost = self._written(Cost(energy_pj=self._stage_pj(layer, one, count)), layer, one, simd)
+                yield Choice(output=one, requantisers=count, cost=cost, loss=loss, marks=marks)
+
+    def _stage_pj(self, layer: Layer, output: Format, count: int) -> float:
+        stage = output_stage_cost(output, requantisers=count, device=self.device, values=layer.elements)
+        return stage.energy_pj
+
+    def _moved(self, choice: Choice, layer: Layer, simd: int) -> Cost:
+        """The cost of a choice of a layer that does not multiply, with what it reads and writes of the memory."""
+        cost = choice.cost
+        for edge, one in zip(self.network.input_edges(layer), choice.inputs, strict=False):
+            cost = self._accessed(cost, -(-self.network.by_name[edge].elements // simd) * stored_bits(one, simd), simd)
+        return cost if choice.output is None else self._written(cost, layer, choice.output, simd)
+
+    def _written(self, cost: Cost, layer: Layer, output: Format, simd: int) -> Cost:
+        return self._accessed(cost, -(-layer.elements // simd) * stored_bits(output, simd), simd)
+
+    def _accessed(self, cost: Cost, bits: int, simd: int) -> Cost:
+        engine = next(array.engine for array in self.arrays if array.folding.simd == simd)
+        moved = moved_energy(engine, bits)
+        return replace(cost, energy_pj=cost.energy_pj + moved, memory_pj=cost.memory_pj + moved)
 
     def _held(self, output: Format | None, simd: int) -> dict[str, int]:
         """Marks of the activation memory for a tensor in a format."""

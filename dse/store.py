@@ -13,16 +13,20 @@ import json
 import os
 import socket
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Self
+
+import numpy as np
 
 from dse.config import STUDY_VERSION
 from dse.errors import StudyError
 from emulation.losses import Losses
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -36,17 +40,35 @@ CREATE TABLE IF NOT EXISTS measurements (
     seconds REAL NOT NULL,
     PRIMARY KEY (context, subject)
 );
+CREATE TABLE IF NOT EXISTS proxies (
+    context TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    metric TEXT NOT NULL,
+    value REAL NOT NULL,
+    PRIMARY KEY (context, subject, metric)
+);
+CREATE TABLE IF NOT EXISTS sample_losses (
+    context TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    divergences BLOB NOT NULL,
+    PRIMARY KEY (context, subject)
+);
 CREATE TABLE IF NOT EXISTS results (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Measurement:
-    """One measured row: what (`subject`), its losses, and how long it took."""
+    """One measured row: what (`subject`), its losses, and how long it took.
+
+    ``proxies`` are other sensitivity metrics of the same subject; ``divergences`` the loss of each sample, or None.
+    """
 
     subject: str
     losses: Losses
     seconds: float
+    proxies: Mapping[str, float] = field(default_factory=dict)
+    divergences: NDArray[np.float64] | None = None
 
 
 class Store:
@@ -101,23 +123,26 @@ class Store:
         self._lock.close()
 
     def add(self, context: str, measurement: Measurement) -> None:
-        """Commit one row; a row that is there already is replaced."""
-        losses = measurement.losses
-        self._write(
-            "INSERT OR REPLACE INTO measurements VALUES (?, ?, ?, ?, ?, ?, ?)",
-            context,
-            measurement.subject,
-            losses.divergence,
-            losses.cross_entropy_change,
-            losses.accuracy,
-            losses.accuracy_change,
-            measurement.seconds,
-        )
+        """Commit one row with all that belongs to it; a row that is there already is replaced."""
+        losses, key = measurement.losses, (context, measurement.subject)
+        row = (losses.divergence, losses.cross_entropy_change, losses.accuracy, losses.accuracy_change)
+        statements: list[tuple[str, tuple[object, ...]]] = [
+            ("INSERT OR REPLACE INTO proxies VALUES (?, ?, ?, ?)", (*key, metric, value))
+            for metric, value in measurement.proxies.items()
+        ]
+        if measurement.divergences is not None:
+            exact = measurement.divergences.astype("<f8").tobytes()
+            statements.append(("INSERT OR REPLACE INTO sample_losses VALUES (?, ?, ?)", (*key, exact)))
+        values = (*key, *row, measurement.seconds)
+        statements.append(("INSERT OR REPLACE INTO measurements VALUES (?, ?, ?, ?, ?, ?, ?)", values))
+        self._write(*statements)
 
-    def _write(self, statement: str, *values: object) -> None:
+    def _write(self, *statements: tuple[str, tuple[object, ...]]) -> None:
+        """All of them or none."""
         try:
-            self._connection.execute(statement, values)
-            self._connection.commit()
+            with self._connection:  # commits, or rolls back what was done before a failure
+                for statement, values in statements:
+                    self._connection.execute(statement, values)
         except sqlite3.Error as error:
             raise StudyError(
                 f"{self._folder / 'study.sqlite'} cannot be written ({error}): what was measured before is kept. Check "
@@ -149,9 +174,27 @@ class Store:
         }
         return [subject for subject in subjects if subject not in known]
 
+    def proxies(self, context: str) -> dict[str, dict[str, float]]:
+        """Other sensitivity metrics measured in a context: by subject, by metric."""
+        found: dict[str, dict[str, float]] = {}
+        rows = self._connection.execute("SELECT subject, metric, value FROM proxies WHERE context = ?", (context,))
+        for subject, metric, value in rows:
+            found.setdefault(subject, {})[metric] = value
+        return found
+
+    def sample_losses(self, context: str) -> dict[str, NDArray[np.float64]]:
+        """The loss of each sample of what was measured in a context, by subject: shape ``(samples,)``, nats."""
+        rows = self._connection.execute("SELECT subject, divergences FROM sample_losses WHERE context = ?", (context,))
+        return {subject: np.frombuffer(content, dtype="<f8") for subject, content in rows}
+
+    def sampled(self, context: str) -> set[str]:
+        """Subjects whose losses are known sample by sample in a context."""
+        rows = self._connection.execute("SELECT subject FROM sample_losses WHERE context = ?", (context,))
+        return {subject for (subject,) in rows}
+
     def put(self, name: str, value: object) -> None:
         """Keep a JSON value under a name, replacing an older one."""
-        self._write("INSERT OR REPLACE INTO results VALUES (?, ?)", name, json.dumps(value))
+        self._write(("INSERT OR REPLACE INTO results VALUES (?, ?)", (name, json.dumps(value))))
 
     def get(self, name: str) -> object:
         """The JSON value kept under a name, None if there is none."""

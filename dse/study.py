@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
-import time
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from dse.comparison import (
     USEFUL_ACCURACY_LOSS,
+    Pace,
     PairedInterval,
     Saving,
     mark_nondominated,
@@ -18,27 +19,30 @@ from dse.comparison import (
     rank_correlation,
     savings,
 )
-from dse.config import CONFIG_NAME, StudyConfig, load_config, render_config
+from dse.confidence import Band, bands_of
+from dse.config import CONFIG_NAME, StudyConfig, load_config, write_study
 from dse.decoding import design_of
 from dse.designs import Design, DesignKind
-from dse.errors import InfeasibleError, StudyError
+from dse.errors import StudyError
 from dse.explanation import explain_caps
 from dse.export import export_design
 from dse.measurement import measure_formats, outputs_of
 from dse.points import StudyPoint
-from dse.preparation import Prepared, prepare, samples_hash
-from dse.progress import announced, solver_progress
+from dse.preparation import Prepared, prepare
+from dse.progress import announced
+from dse.refinement import Refiner
+from dse.refinement_results import Refinement, keep_bands, stored_bands, stored_refinement
 from dse.report_data import report_data
 from dse.results import Front, FrontResult, MeasuredSaving
 from dse.shared_tables import study_tables
-from dse.solve import optimise
-from dse.store import Store, context_key
-from dse.sweep import SweepOutcome, accuracy_change, loss_table, run_sweep
+from dse.solving import problem_of, solve_front
+from dse.store import Store
+from dse.study_keys import front_key, settings_key
+from dse.sweep import LossTable, SweepOutcome, accuracy_change, loss_table, run_sweep
 from dse.target import cost_correction, target_device
 from dse.uniform import solve_uniform, uniform_pairs
 from hwmodels.corrections import correcting
 from hwmodels.devices import DeviceError
-from hwmodels.fingerprint import cost_model_fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +50,6 @@ if TYPE_CHECKING:
 
     from dse.decision_tables import DecisionTables
     from dse.export import Exported
-    from dse.solve.problem import Problem
     from dse.solve.result import Point
     from emulation.calibrated import Formats
     from emulation.losses import Losses
@@ -136,9 +139,53 @@ class Study:
         _ = self.device  # refused before anything is measured
         return run_sweep(self.prepared, self.store, jobs=jobs or default_jobs())
 
+    def refine(self, *, jobs: int | None = None) -> Refinement:
+        """Judge the sensitivity metrics on whole designs, then solve, measure and correct until the front stands still.
+
+        The front solved afterwards rests on the corrected losses. Nothing is done again that is stored.
+
+        Raises:
+            StudyError: before the sweep is finished.
+            InfeasibleError: as `front`.
+        """
+        found = self.refinement
+        if found is None:
+            workers = jobs or default_jobs()
+
+            def solve(losses: LossTable, solves: int) -> Sequence[Design]:
+                tables = self._priced.with_losses(losses)
+                return solve_front(self.prepared, tables, solves=solves, jobs=workers).designs
+
+            refiner = Refiner(prepared=self.prepared, store=self.store, solve=solve, jobs=workers)
+            found = refiner.run(self._settings_key())
+            self.store.put("refinement", found.to_json())
+            for name in ("refinement", "tables"):
+                self.__dict__.pop(name, None)
+        return found
+
+    @cached_property
+    def refinement(self) -> Refinement | None:
+        """What `refine` found for the present settings; None before."""
+        return stored_refinement(self.store, self._settings_key())
+
+    def confidence(self, *, jobs: int | None = None) -> tuple[Band, ...]:
+        """Bands of the measured designs of the front, from resampled samples and other calibrations; stored."""
+        result = self._measured()
+        bands = stored_bands(self.store, result.key)
+        if bands is None:
+            bands = bands_of(self.prepared, self.store, result.designs, jobs=jobs or default_jobs())
+            keep_bands(self.store, result.key, bands)
+        return bands
+
     @cached_property
     def tables(self) -> DecisionTables:
-        """What the solver chooses from."""
+        """What the solver chooses from, with corrected losses after `refine`."""
+        refined = self.refinement
+        return self._priced if refined is None else self._priced.with_losses(refined.table)
+
+    @cached_property
+    def _priced(self) -> DecisionTables:
+        """Every choice with its cost, and its loss as the sweep measured it."""
         try:
             losses = loss_table(self.prepared, self.store)
             accuracy_changes = loss_table(self.prepared, self.store, accuracy_change)
@@ -156,31 +203,16 @@ class Study:
         stored = self._stored()
         if stored is not None:
             return self._view(stored)
-        started = time.perf_counter()
-        settings = self.config.front
-        with solver_progress(settings.solves) as on_progress:
-            solved = optimise(
-                self._problem(),
-                max_solves=settings.solves,
-                time_limit_seconds=settings.time_limit_seconds,
-                on_progress=on_progress,
-                jobs=jobs or default_jobs(),
-            )
-        if solved.infeasibility is not None:
-            raise InfeasibleError(str(solved.infeasibility))
-        points = sorted(solved.points, key=lambda point: tuple(point.objectives[name] for name in solved.objectives))
-        designs = tuple(
-            design_of(self.prepared, self.tables, point, name=f"d{index:02d}", kind=DesignKind.FRONT)
-            for index, point in enumerate(points, start=1)
-        )
-        seconds = time.perf_counter() - started
+        solves = self.config.front.solves
+        solved = solve_front(self.prepared, self.tables, solves=solves, jobs=jobs or default_jobs())
         result = FrontResult(
             key=self._front_key(),
-            designs=designs,
+            designs=solved.designs,
             complete=solved.complete,
             why_incomplete=solved.why_incomplete,
             solves=solved.solves,
-            solve_seconds=seconds,
+            solve_seconds=solved.seconds,
+            pace=Pace.ENERGY if self.config.energy.objective else Pace.INTERVAL,
         )
         self._keep(result)
         return self._view(result)
@@ -195,7 +227,7 @@ class Study:
         float_accuracy = prepared.float_yardstick(prepared.validation).accuracy
         uniform = self._uniform(mixed, float_accuracy, jobs=workers)
         found = savings(mixed, uniform, float_accuracy=float_accuracy)
-        shown = [one for one, flag in zip(uniform, mark_nondominated(uniform), strict=True) if flag]
+        shown = [one for one, flag in zip(uniform, mark_nondominated(uniform, by=result.pace), strict=True) if flag]
         tested = self._test([*mixed, *shown], jobs=workers)
         by_name = {design.name: design for design in tested}
         kept = [
@@ -203,14 +235,10 @@ class Study:
             for saving in found
             if saving.uniform.name in by_name
         ][:1]
-        result = FrontResult(
-            key=result.key,
+        result = dataclasses.replace(
+            result,
             designs=tuple(by_name[one.name] for one in mixed),
             uniform=tuple(by_name[one.name] for one in shown),
-            complete=result.complete,
-            why_incomplete=result.why_incomplete,
-            solves=result.solves,
-            solve_seconds=result.solve_seconds,
             float_validation_accuracy=float_accuracy,
             float_test_accuracy=prepared.float_yardstick(prepared.test).accuracy,
             rank_correlation=rank_correlation(mixed),
@@ -296,32 +324,17 @@ class Study:
     def explain(self, limits: dict[str, int] | None = None) -> str:
         """Why the caps cannot be met and what would help, or that they can; ``limits`` replace usable resources."""
         seconds = self.config.front.time_limit_seconds
-        return explain_caps(self._problem(), limits or {}, describe=self._describe, time_limit_seconds=seconds)
+        return explain_caps(problem_of(self.tables), limits or {}, describe=self._describe, time_limit_seconds=seconds)
 
     def _describe(self, point: Point) -> str:
         design = design_of(self.prepared, self.tables, point, name="cheapest", kind=DesignKind.FRONT)
-        return design.summary
-
-    def _problem(self) -> Problem:
-        try:
-            return self.tables.problem()
-        except ValueError as error:
-            raise StudyError(f"these settings make no solvable problem: {error}") from error
+        return f"{design.summary}; {design.energy_in_words}"
 
     def _front_key(self) -> str:
-        return context_key(
-            sweep=self.prepared.sweep_context,
-            validation=samples_hash(self.prepared.validation),
-            test=samples_hash(self.prepared.test),
-            formats=self.config.formats.model_dump(),
-            arithmetic=self.config.arithmetic.model_dump(),
-            costs=cost_model_fingerprint(),
-            correction=self.correction.fingerprint,
-            device=repr(self.device),
-            target=self.config.device.model_dump(),
-            architecture=self.config.architecture.model_dump(),
-            front=self.config.front.model_dump(),
-        )
+        return front_key(self._settings_key(), self.refinement)
+
+    def _settings_key(self) -> str:
+        return settings_key(self.prepared, self.device, self.correction)
 
     def _keep(self, result: FrontResult) -> None:
         self.store.put("front", result.to_json())
@@ -377,21 +390,3 @@ def open_or_create(folder: Path, config: StudyConfig) -> Study:
     study = Study.create(folder, config)
     study.prepared = prepared
     return study
-
-
-def write_study(folder: Path, config: StudyConfig) -> None:
-    """Make a folder with a study.toml.
-
-    Raises:
-        StudyError: if it holds one already or cannot be written.
-    """
-    path = folder / CONFIG_NAME
-    if path.exists():
-        raise StudyError(f"{path} exists already: choose another folder, or open this one")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(render_config(config), encoding="utf-8")
-    except OSError as error:
-        raise StudyError(
-            f"study folder {folder} is not writable ({error.strerror}): choose a folder you may write to"
-        ) from error

@@ -6,27 +6,34 @@ import dataclasses
 import json
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import joblib
 from threadpoolctl import threadpool_limits
 
 from dse.errors import StudyError
 from dse.progress import tracked
+from dse.sensitivity_proxies import ProxyBench
 from dse.store import Measurement
 from emulation.datapaths import Arithmetic
-from emulation.sensitivity import EdgeProbe, EngineProbe, Probe, SensitivityBench
+from emulation.sensitivity import EdgeProbe, EngineProbe, Probe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from dse.preparation import Prepared
+    from dse.sensitivity_metrics import SensitivityMetric
     from dse.store import Store
     from emulation.calibrated import Formats
     from emulation.formats import Format
     from emulation.losses import Losses
     from emulation.network import Network
+
+
+Item: TypeAlias = tuple[Any, ...]
+"""What a design is charged for: see `LossTable.items`."""
 
 
 def subject_of(probe: Probe) -> str:
@@ -63,12 +70,12 @@ def run_sweep(prepared: Prepared, store: Store, *, jobs: int) -> SweepOutcome:
     """
     started = time.perf_counter()
     probes = {subject_of(probe): probe for probe in prepared.probes()}
-    missing = store.missing(prepared.sweep_context, probes)
+    known = store.proxies(prepared.sweep_context)
+    absent = set(store.missing(prepared.sweep_context, probes))
+    missing = [subject for subject in probes if subject in absent or subject not in known]
     if missing:
         try:
-            bench = prepared.bench()
-            _warm_up(bench, [probes[subject] for subject in missing])
-            _measure_all(bench, {subject: probes[subject] for subject in missing}, prepared, store, jobs=jobs)
+            _measure_all({subject: probes[subject] for subject in missing}, prepared, store, jobs=jobs)
         except ValueError as error:
             raise StudyError(str(error)) from error
     return SweepOutcome(
@@ -76,31 +83,31 @@ def run_sweep(prepared: Prepared, store: Store, *, jobs: int) -> SweepOutcome:
     )
 
 
-def _warm_up(bench: SensitivityBench, probes: list[Probe]) -> None:
-    """Compile (or load) the kernels once, before several threads ask for them."""
-    engine = next((probe for probe in probes if isinstance(probe, EngineProbe)), None)
-    bench.measure(engine or probes[0])
-
-
-def _measure_all(
-    bench: SensitivityBench, probes: Mapping[str, Probe], prepared: Prepared, store: Store, *, jobs: int
-) -> None:
-    tasks = (joblib.delayed(_measure)(bench, subject, probe) for subject, probe in probes.items())
+def _measure_all(probes: Mapping[str, Probe], prepared: Prepared, store: Store, *, jobs: int) -> None:
     # One thread each inside the linear algebra: the probes themselves fill the cores.
-    with threadpool_limits(limits=1), _one_torch_thread():
+    with threadpool_limits(limits=1), one_torch_thread():
+        samples = prepared.sensitivity
+        bench = ProxyBench.of(prepared.bench(), samples.inputs, samples.labels)
+        # The kernels are compiled (or loaded) once, before several threads ask for them.
+        engine = next((probe for probe in probes.values() if isinstance(probe, EngineProbe)), None)
+        _measure(bench, "", engine or next(iter(probes.values())))
+        tasks = (joblib.delayed(_measure)(bench, subject, probe) for subject, probe in probes.items())
         rows = joblib.Parallel(n_jobs=jobs, backend="threading", return_as="generator_unordered")(tasks)
         for row in tracked(rows, description="sensitivity", total=len(probes)):
             store.add(prepared.sweep_context, row)
 
 
-def _measure(bench: SensitivityBench, subject: str, probe: Probe) -> Measurement:
+def _measure(bench: ProxyBench, subject: str, probe: Probe) -> Measurement:
     started = time.perf_counter()
-    losses = bench.measure(probe)
-    return Measurement(subject=subject, losses=losses, seconds=time.perf_counter() - started)
+    response = bench.bench.respond(probe)
+    losses = bench.bench.yardstick.losses(response.outputs)
+    proxies = bench.values(probe, response)
+    return Measurement(subject=subject, losses=losses, seconds=time.perf_counter() - started, proxies=proxies)
 
 
 @contextmanager
-def _one_torch_thread() -> Iterator[None]:
+def one_torch_thread() -> Iterator[None]:
+    """Run torch on one thread for a while."""
     import torch
 
     threads = torch.get_num_threads()
@@ -109,6 +116,39 @@ def _one_torch_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+class PlaceKind(Enum):
+    """What a format is chosen for."""
+
+    EDGE = "edge"
+    WEIGHT = "weight"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A tensor a format is chosen for: the edge of that name, or the weights of the layer of that name."""
+
+    kind: PlaceKind
+    name: str
+
+    def of(self, formats: Formats) -> Format:
+        """The format a design has there."""
+        return (formats.edges if self.kind is PlaceKind.EDGE else formats.weights)[self.name]
+
+    def __str__(self) -> str:
+        return f"weights of {self.name}" if self.kind is PlaceKind.WEIGHT else self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """Two places whose losses may not just add."""
+
+    first: Place
+    second: Place
+
+    def __str__(self) -> str:
+        return f"{self.first} x {self.second}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,33 +161,37 @@ class LossTable:
     ``edges[edge, format]`` is charged once for a tensor, whoever reads it. ``engines[layer, activation, weight,
     arithmetic]`` is what quantising the weights, and multiplying and summing that way, adds when the input is in
     ``activation`` already: the loss of the engine emulated exactly, less the loss of its quantised input alone. It may
-    be negative.
+    be negative. ``pairs[pair][first, second]`` comes on top where two places have these formats together.
     """
 
     edges: Mapping[tuple[str, Format], float]
     engines: Mapping[tuple[str, Format, Format, Arithmetic], float]
+    pairs: Mapping[Pair, Mapping[tuple[Format, Format], float]] = field(default_factory=dict)
+
+    def items(self, network: Network, formats: Formats) -> Iterator[tuple[Item, float]]:
+        """What a design is charged for, each once, with its value.
+
+        An item is ``(edge, format)``, ``(layer, activation, weight, arithmetic)``, or ``(pair, first, second)``.
+        """
+        edges = formats.edges
+        for edge in edges.items():
+            yield edge, self.edges[edge]
+        for layer in network.multiplying:
+            operands = [edges[edge] for edge in network.input_edges(layer)]
+            second = operands[1] if layer.weight is None else formats.weights[layer.name]
+            engine = (layer.name, operands[0], second, formats.engines.get(layer.name, Arithmetic()))
+            yield engine, self.engines[engine]
+        for pair, values in self.pairs.items():
+            both = pair.first.of(formats), pair.second.of(formats)
+            yield (pair, *both), values[both]
 
     def total(self, network: Network, formats: Formats) -> float:
         """The prediction for a whole design: the sum of what its formats and arithmetics add."""
-        edges = formats.edges
-        engines = sum(
-            self.engines[
-                layer,
-                edges[network.input_edges(network.by_name[layer])[0]],
-                number_format,
-                formats.engines.get(layer, Arithmetic()),
-            ]
-            for layer, number_format in formats.weights.items()
-        )
-        for layer in network.engines:
-            if layer.weight is None:
-                left, right = (edges[edge] for edge in network.input_edges(layer))
-                engines += self.engines[layer.name, left, right, formats.engines.get(layer.name, Arithmetic())]
-        return engines + sum(self.edges[item] for item in edges.items())
+        return sum(value for _, value in self.items(network, formats))
 
 
 def smooth_loss(losses: Losses) -> float:
-    """The loss designs are chosen by: Kullback-Leibler divergence from the float network, nats a sample."""
+    """The loss designs are judged by: Kullback-Leibler divergence from the float network, nats a sample."""
     return losses.divergence
 
 
@@ -157,19 +201,35 @@ def accuracy_change(losses: Losses) -> float:
 
 
 def loss_table(prepared: Prepared, store: Store, metric: Callable[[Losses], float] = smooth_loss) -> LossTable:
-    """The table of a finished sweep for one metric.
+    """The table of a finished sweep for one kind of loss.
 
     Raises:
         StudyError: if measurements are missing; says how many and what to run.
     """
     known = store.measurements(prepared.sweep_context)
+    return _table(prepared, {subject: metric(losses) for subject, losses in known.items()})
+
+
+def metric_table(prepared: Prepared, store: Store, metric: SensitivityMetric) -> LossTable:
+    """The table of a finished sweep for one sensitivity metric, in the metric's own unit.
+
+    Raises:
+        StudyError: as `loss_table`.
+    """
+    known, proxies = store.measurements(prepared.sweep_context), store.proxies(prepared.sweep_context)
+    return _table(
+        prepared, {subject: metric.of(known[subject], proxies[subject]) for subject in known.keys() & proxies.keys()}
+    )
+
+
+def _table(prepared: Prepared, values: Mapping[str, float]) -> LossTable:
     probes = prepared.probes()
-    missing = sum(subject_of(probe) not in known for probe in probes)
+    missing = sum(subject_of(probe) not in values for probe in probes)
     if missing:
         raise StudyError(f"{missing} of {len(probes)} sensitivity measurements are missing: run `bitfront sweep` first")
 
     def loss(probe: Probe) -> float:
-        return metric(known[subject_of(probe)])
+        return values[subject_of(probe)]
 
     edges = {(probe.edge, probe.format): loss(probe) for probe in probes if isinstance(probe, EdgeProbe)}
     engines = {}

@@ -13,7 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from dse.comparison import USEFUL_ACCURACY_LOSS
-from hwmodels.corrections import CALIBRATED
+from hwmodels.energy import energy_words
+from hwmodels.timing import DELAY_WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,16 +24,19 @@ if TYPE_CHECKING:
     from dse.doctor import Check
     from dse.results import FrontResult
     from emulation.catalogue import Entry
+    from hwmodels.costs import Cost
     from hwmodels.devices import Device
-    from hwmodels.layer_files import PricedLayer
 
     Rows = Sequence[Mapping[str, Any]]
 
-WIDTH_WITHOUT_TERMINAL = 140
+WIDTH_WITHOUT_TERMINAL = 150
 """Columns when standard output is a file or a pipe, where rich would take 80."""
 
 
 WIDE_COLUMNS = 120
+"""Characters a line must have for the front with its resources, and what is predicted left out."""
+
+ALL_COLUMNS = 150
 """Characters a line must have for the front with all its columns."""
 
 
@@ -99,11 +103,12 @@ def table(title: str, columns: Mapping[str, str]) -> Table:
     return result
 
 
-def front_table(result: FrontResult, clock_mhz: float, *, width: int, most: int = 40) -> Table:
+def front_table(result: FrontResult, clock_mhz: float, device: Device, *, width: int, most: int = 40) -> Table:
     """The designs that no other measured design beats, cheapest first, and the float network.
 
-    Some columns are left out if fewer than `WIDE_COLUMNS` characters fit a line.
+    Some columns are left out if fewer than `ALL_COLUMNS` characters fit a line, more below `WIDE_COLUMNS`.
     """
+    counted = _GATES if device.asic is not None else _BLOCKS
     designs = list(result.designs)
     if result.is_measured:
         nondominated = result.nondominated
@@ -113,7 +118,8 @@ def front_table(result: FrontResult, clock_mhz: float, *, width: int, most: int 
     what = "nondominated by measured loss" if result.is_measured else "by predicted loss"
     title = f"Pareto front ({count} designs, {what})"
     rows = [_float_cells(result), *(_design_cells(result, design, clock_mhz) for design in shown)]
-    return _filled(title, rows, _WIDE if width >= WIDE_COLUMNS else _NARROW)
+    wide = [one for one in _WIDE if width >= ALL_COLUMNS or one not in _PREDICTED]
+    return _filled(title, rows, (*_TEXTS, "util %", *counted, *wide) if width >= WIDE_COLUMNS else _NARROW)
 
 
 _TEXTS: Final = ("design", "weights", "activations")
@@ -121,12 +127,16 @@ _ARRAY: Final = "array"
 _ARITHMETIC: Final = "arithmetic"
 _SOMETIMES: Final = (_ARRAY, _ARITHMETIC)
 """Columns left out where no design shown has them: an array that layers share, more than exact arithmetic."""
+_BLOCKS: Final = ("LUT", "DSP", "BRAM")
+_GATES: Final = ("kGE",)
+_ENERGY: Final = "energy\nnJ"
+_DELAY: Final = "delay\nrel."
 _WIDE: Final = (
-    *_TEXTS,
-    *("util %", "LUT", "DSP", "BRAM", "frames/s", "latency\nus", "loss\npred.", "loss\nmeas."),
+    *("frames/s", "latency\nus", _ENERGY, _DELAY, "loss\npred.", "loss\nmeas."),
     *("valid.%\npred.", "valid.%\nmeas.", "test %\nmeas."),
 )
-_NARROW: Final = (*_TEXTS, "util %", "frames/s", "loss\nmeas.", "valid.%\nmeas.", "test %\nmeas.")
+_PREDICTED: Final = ("loss\npred.", "valid.%\npred.")
+_NARROW: Final = (*_TEXTS, "util %", "frames/s", _ENERGY, "loss\nmeas.", "valid.%\nmeas.", "test %\nmeas.")
 
 
 def _filled(title: str, rows: Rows, headings: Sequence[str]) -> Table:
@@ -161,6 +171,9 @@ def _design_cells(result: FrontResult, design: Design, clock_mhz: float) -> dict
         "LUT": f"{design.total.luts}",
         "DSP": f"{design.total.dsps}",
         "BRAM": f"{design.total.brams:g}",
+        "kGE": f"{design.total.gates / 1e3:.1f}",
+        _ENERGY: _nanojoules(design.total),
+        _DELAY: _relative_delay(design.total),
         "frames/s": f"{clock_mhz * 1e6 / design.interval_cycles:.0f}",
         "latency\nus": f"{design.latency_cycles / clock_mhz:.1f}",
         "loss\npred.": f"{design.predicted_loss:.5f}",
@@ -169,6 +182,14 @@ def _design_cells(result: FrontResult, design: Design, clock_mhz: float) -> dict
         "valid.%\nmeas.": _percent(None if design.validation is None else design.validation.accuracy),
         "test %\nmeas.": _percent(None if design.test is None else design.test.accuracy),
     }
+
+
+def _nanojoules(cost: Cost) -> str:
+    return f"{cost.energy_pj / 1e3:.4g}" if cost.energy_pj else ""
+
+
+def _relative_delay(cost: Cost) -> str:
+    return f"{cost.relative_delay:.2f}" if cost.relative_delay else ""
 
 
 def _array_in_words(design: Design) -> str:
@@ -203,8 +224,8 @@ def uniform_table(result: FrontResult, clock_mhz: float, *, most: int = 10) -> T
     return _filled(title, [_design_cells(result, design, clock_mhz) for design in shown], _NARROW)
 
 
-def closing_words(result: FrontResult) -> list[str]:
-    """What was proved and what comparing taught, a sentence each."""
+def closing_words(result: FrontResult, device: Device) -> list[str]:
+    """What was proved, what comparing taught, and what energies and delays are: a sentence each."""
     nondominated = result.nondominated
     kept = [one for one in result.designs if one.name in nondominated]
     assignments = {one.formats.text for one in kept}
@@ -223,7 +244,18 @@ def closing_words(result: FrontResult) -> list[str]:
         words.append(f"mixed against uniform: {result.savings[0].describe()}")
     else:
         words.append("mixed against uniform: no operating point at which a mixed design matches a useful uniform one")
-    return words
+    return [*words, *cost_words(device.energy_anchor)]
+
+
+def half_of(cost: Cost, device: Device) -> str:
+    """Options of `bitfront explain` for half of what a design takes of the device's first resource."""
+    name = next(iter(device.resources))
+    return f"--{name} {max(cost.resource(name) // 2, 1)}"
+
+
+def cost_words(process: str) -> list[str]:
+    """What energies of a process and relative delays are."""
+    return [f"energy: {energy_words(process)}", f"delay: {DELAY_WORDS}"]
 
 
 def formats_table(entries: Sequence[Entry]) -> Table:
@@ -283,14 +315,19 @@ def devices_table(devices: Sequence[Device]) -> Table:
     from hwmodels.devices import Technology
 
     columns = {"name": "left", "board": "left", "LUT": "right", "FF": "right", "DSP": "right", "BRAM36": "right"}
-    columns |= {"URAM": "right", "DSP kind": "left", "GB/s": "right", "unverified": "left"}
-    found = table("Devices (usable by a design / available; GB/s to memory off the chip)", columns)
+    columns |= {"URAM": "right", "kGE": "right", "DSP kind": "left", "GB/s": "right", "unverified": "left"}
+    found = table(
+        "Devices (usable by a design / available; kGE: thousand two-input NAND gates; GB/s to memory off the chip)",
+        columns,
+    )
     for device in devices:
-        pairs = ["-"] * 5
-        if device.technology is Technology.FPGA:
+        pairs = ["-"] * 6
+        if device.technology is Technology.ASIC:
+            pairs[-1] = f"{device.usable('gates') / 1e3:.0f} / {device.available('gates') / 1e3:.0f}"
+        else:
             pairs = [f"{device.usable(name)} / {device.available(name)}" for name in ("luts", "flip_flops", "dsps")]
             pairs.append(f"{device.usable('bram18s') / 2:g} / {device.available('bram18s') / 2:g}")
-            pairs.append(f"{device.usable('urams')} / {device.available('urams')}")
+            pairs += [f"{device.usable('urams')} / {device.available('urams')}", "-"]
         offchip = f"{float(device.offchip.gigabytes_per_second):g}" if device.offchip else "-"
         unverified = ", ".join(device.unverified) or "none"
         found.add_row(device.name, Text(device.board), *pairs, device.dsp.kind, offchip, unverified)
@@ -322,30 +359,6 @@ def device_rows(devices: Sequence[Device]) -> list[dict[str, Any]]:
         }
         for device in devices
     ]
-
-
-def priced_table(layers: Sequence[PricedLayer]) -> Table:
-    """Priced layers of a file."""
-    counts = dict.fromkeys(("LUT", "+- LUT", "FF", "DSP", "BRAM", "URAM", "interval", "fill"), "right")
-    calibrated = any(CALIBRATED in layer.cost.sources for layer in layers)
-    title = f"Costs, {CALIBRATED}" if calibrated else "Costs"
-    found = table(title, {"layer": "left", "style": "left", **counts, "remarks": "left"})
-    for layer in layers:
-        cost = layer.cost
-        found.add_row(
-            Text(layer.name),
-            layer.style.value,
-            str(cost.luts),
-            f"{cost.error_band:.0%}",
-            str(cost.flip_flops),
-            str(cost.dsps),
-            f"{cost.brams:g}",
-            str(cost.urams),
-            str(cost.interval_cycles),
-            str(cost.fill_cycles),
-            Text("; ".join(cost.out_of_range)),
-        )
-    return found
 
 
 def doctor_table(checks: Sequence[Check]) -> Table:

@@ -157,6 +157,8 @@ def uniform_rows(prepared: Prepared, tables: DecisionTables, formats: Formats) -
     for table in tables.tables:
         layer = prepared.network.by_name.get(table.layer)  # none for what layers share
         inputs = tuple(formats.edges[edge] for edge in prepared.network.input_edges(layer)) if layer else ()
+        if table.pair is not None:
+            inputs = table.pair.first.of(formats), table.pair.second.of(formats)
         rows.append(
             [index for index, choice in enumerate(table.choices) if _has_formats(table, choice, inputs, formats)]
         )

@@ -40,6 +40,13 @@ class Yardstick:
         """The float network's own accuracy."""
         return float(np.mean(self.log_probabilities.argmax(axis=1) == self.labels))
 
+    def divergences(self, outputs: NDArray[Any]) -> NDArray[np.float64]:
+        """Kullback-Leibler divergence of each sample, nats, shape ``(samples,)``; their mean is `Losses.divergence`."""
+        theirs = self.log_probabilities
+        ours = log_softmax(np.asarray(outputs, dtype=np.float64))
+        found: NDArray[np.float64] = np.sum(np.exp(theirs) * (theirs - ours), axis=1)
+        return found
+
     def losses(self, outputs: NDArray[Any]) -> Losses:
         """Losses of other outputs on the same samples, shape ``(samples, classes)``, real values."""
         ours = log_softmax(np.asarray(outputs, dtype=np.float64))
@@ -47,7 +54,7 @@ class Yardstick:
         rows = np.arange(len(self.labels))
         accuracy = float(np.mean(ours.argmax(axis=1) == self.labels))
         return Losses(
-            divergence=float(np.mean(np.sum(np.exp(theirs) * (theirs - ours), axis=1))),
+            divergence=float(np.mean(self.divergences(outputs))),
             cross_entropy_change=float(np.mean(theirs[rows, self.labels] - ours[rows, self.labels])),
             accuracy=accuracy,
             accuracy_change=accuracy - self.accuracy,

@@ -290,6 +290,11 @@ class Network:
         """Layers that multiply and need a datapath."""
         return tuple(layer for layer in self.layers if isinstance(layer.operation, ENGINE_OPERATIONS))
 
+    @property
+    def multiplying(self) -> tuple[Layer, ...]:
+        """Layers with a datapath: `engines`, and recurrent layers, which multiply and sum exactly."""
+        return tuple(layer for layer in self.layers if isinstance(layer.operation, (*ENGINE_OPERATIONS, Lstm)))
+
     def input_edges(self, layer: Layer) -> tuple[str, ...]:
         """The edges a layer reads, in the order of its inputs."""
         return tuple(self._edges[name] for name in layer.inputs)

@@ -1,4 +1,4 @@
-"""From LUTs by family of units to a `Cost` that knows its own error."""
+"""From priced units to a `Cost` that knows its own error."""
 
 from __future__ import annotations
 
@@ -6,72 +6,130 @@ import math
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from hwmodels.asic_area import logic_gates
 from hwmodels.corrections import CALIBRATED, UNCORRECTED, current_correction
 from hwmodels.costs import Cost
-from hwmodels.leading_ones import leading_one_error
-from hwmodels.lmul_units import lmul_lane_error
-from hwmodels.minifloat_units import minifloat_lane_error
-from hwmodels.rows import family_rows, relative_spread
-from hwmodels.shift_units import shift_lane_error
-from hwmodels.units import fixed_lane_luts, fixed_lane_rows, requantiser_luts, shifter_luts
+from hwmodels.device_parts import Technology
+from hwmodels.models import unit_model
+from hwmodels.units import COUNTED_MEMORY, DSP_FLOW, IN_DSPS, LUT_FLOW, MEMORIES, gates_a_lut
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from hwmodels.devices import Device
+    from hwmodels.units import Priced
 
-FIXED_LANE: Final = "fixed-point lane"
-MINIFLOAT_LANE: Final = "minifloat lane"
-SHIFT_LANE: Final = "power-of-two lane"
-LMUL_LANE: Final = "l-mul lane"
-LEADING_ONE: Final = "block leading one"
-REQUANTISER: Final = "requantiser"
-SHIFTER: Final = "shifter"
-MEMORY: Final = "memory"
-LOGIC: Final = "stream and control logic"
+MEMORY: Final = COUNTED_MEMORY
+LOGIC: Final = "assumed logic"
 
 ASSUMED_ERRORS: Final = {MEMORY: 0.10, LOGIC: 0.50}
-"""Not measured: memories are counted by what a primitive holds (their address decoding is left out), stream and control
-logic by its counters, registers and multiplexers. Both relative errors are judgements, to be replaced by synthesis."""
+"""Not measured: UltraRAM's multiplexers and memories in four-input LUTs, counted by what a primitive holds, and logic
+of which there is no RTL, by its counters, registers and multiplexers. Both relative errors are judgements."""
+
+REGISTER_GATES: Final = logic_gates({}, flip_flops=1)
+
+ASIC_NOTE: Final = (
+    "standard cells: gates by the LUTs of each kind of logic, memories by the bit (hwmodels.asic_area); "
+    "nothing was laid out"
+)
+"""What every cost on an ASIC process says."""
 
 _MEASURED_FAMILIES: Final = ("xc7", "xcup")
 """The rows are xcup; 7-series slices have the same dual-output LUT6 and one carry bit a LUT."""
 
 
-@lru_cache(maxsize=16)
-def family_error(family: str) -> float:
-    """One standard deviation of the relative error of a family of units: against its rows, or assumed.
+class Bill:
+    """Units that are added up: LUTs and their spread by family, flip-flops, and what was extrapolated.
 
-    Raises:
-        ValueError: if the family is unknown.
+    Attributes:
+        luts: by family.
+        spreads: one standard deviation of them; units of a family err alike, so theirs add up.
+        flip_flops: of all units, and registers beside them.
+        gates: two-input NAND gates of all LUTs as standard cells and macros.
+        outside: by family, parameters outside the measured range.
     """
-    if family in ASSUMED_ERRORS:
-        return ASSUMED_ERRORS[family]
-    if family == MINIFLOAT_LANE:
-        return minifloat_lane_error()
-    if family == SHIFT_LANE:
-        return shift_lane_error()
-    if family == LMUL_LANE:
-        return lmul_lane_error()
-    if family == LEADING_ONE:
-        return leading_one_error()
-    if family == FIXED_LANE:
-        return _spread((fixed_lane_luts(row), row.luts) for row in fixed_lane_rows())
-    if family == REQUANTISER:
-        return _spread(
-            (requantiser_luts(row["accumulator"], row["multiplier"], row["output"]), row.luts)
-            for row in family_rows("requantiser")
-        )
-    if family == SHIFTER:
-        return _spread((shifter_luts(row["width"], row["amount_bits"]), row.luts) for row in family_rows("shifter"))
-    known = (FIXED_LANE, MINIFLOAT_LANE, SHIFT_LANE, LMUL_LANE, LEADING_ONE, REQUANTISER, SHIFTER, MEMORY, LOGIC)
-    raise ValueError(f"no error is known for units of family {family!r}: families are {', '.join(known)}")
+
+    __slots__ = ("flip_flops", "gates", "luts", "outside", "spreads")
+
+    def __init__(self) -> None:
+        self.luts: dict[str, float] = {}
+        self.spreads: dict[str, float] = {}
+        self.flip_flops = self.gates = 0.0
+        self.outside: dict[str, tuple[str, ...]] = {}
+
+    def add(self, unit: Priced, count: float = 1) -> None:
+        """So many units."""
+        self.add_all(((unit, count),))
+
+    def add_all(self, units: Iterable[tuple[Priced, float]], times: float = 1) -> None:
+        """Units and how many there are of each, all of it so many times."""
+        luts, spreads, outside = self.luts, self.spreads, self.outside
+        flip_flops, gates = self.flip_flops, self.gates
+        for unit, each in units:
+            family, count = unit.family, each * times
+            if family in luts:
+                luts[family] += count * unit.luts
+                spreads[family] += count * unit.spread
+            else:
+                luts[family] = count * unit.luts
+                spreads[family] = count * unit.spread
+            flip_flops += count * unit.flip_flops
+            gates += count * unit.gates
+            if unit.outside:
+                known = outside.get(family)
+                outside[family] = unit.outside if known is None or known == unit.outside else _joined(known, unit)
+        self.flip_flops, self.gates = flip_flops, gates
+
+    def assume(self, family: str, luts: float, flip_flops: float = 0.0) -> None:
+        """LUTs of one of `ASSUMED_ERRORS`, and flip-flops."""
+        self.flip_flops += flip_flops
+        if luts:
+            self.luts[family] = self.luts.get(family, 0.0) + luts
+            self.spreads[family] = self.spreads.get(family, 0.0) + luts * ASSUMED_ERRORS[family]
+            self.gates += luts * gates_a_lut(family)
+
+    def extend(self, other: Bill, count: float = 1) -> None:
+        """So many times what another bill holds."""
+        for family, luts in other.luts.items():
+            self.luts[family] = self.luts.get(family, 0.0) + count * luts
+            self.spreads[family] = self.spreads.get(family, 0.0) + count * other.spreads[family]
+        self.flip_flops += count * other.flip_flops
+        self.gates += count * other.gates
+        for family, names in other.outside.items():
+            self.outside[family] = tuple(dict.fromkeys((*self.outside.get(family, ()), *names)))
+
+    @property
+    def logic(self) -> dict[str, float]:
+        """LUTs by family of what holds no bits."""
+        return {family: count for family, count in self.luts.items() if family not in MEMORIES}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was extrapolated, one note a family."""
+        return tuple([_outside_note(family, self.outside[family]) for family in sorted(self.outside)])
+
+
+def bill_of(units: Iterable[tuple[Priced, float]]) -> Bill:
+    """A bill of units and how many there are of each."""
+    found = Bill()
+    found.add_all(units)
+    return found
+
+
+def _joined(names: tuple[str, ...], unit: Priced) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*names, *unit.outside)))
+
+
+@lru_cache(maxsize=1 << 10)
+def _outside_note(family: str, names: tuple[str, ...]) -> str:
+    ranges = unit_model(family, DSP_FLOW if family in IN_DSPS else LUT_FLOW).ranges
+    measured = ", ".join(f"{name} {ranges[name][0]} to {ranges[name][1]}" for name in ranges if name in names)
+    return f"{family}: beyond the nearest measured units, {measured}"
 
 
 def compose(
-    luts: Mapping[str, float],
+    bill: Bill,
     *,
-    flip_flops: int = 0,
     dsps: int = 0,
     bram18s: int = 0,
     urams: int = 0,
@@ -79,6 +137,8 @@ def compose(
     fill_cycles: int = 0,
     offchip_bits: int = 0,
     energy_pj: float = 0.0,
+    memory_pj: float = 0.0,
+    offchip_pj: float = 0.0,
     relative_delay: float = 0.0,
     notes: tuple[str, ...] = (),
 ) -> Cost:
@@ -88,8 +148,7 @@ def compose(
     so what this returns must not outlive such a block in a cache.
 
     Args:
-        luts: real numbers of LUTs by family; their sum is rounded up.
-        flip_flops: of the whole.
+        bill: LUTs by family and flip-flops; their sums are rounded up.
         dsps: of the whole.
         bram18s: of the whole.
         urams: of the whole.
@@ -97,43 +156,52 @@ def compose(
         fill_cycles: cycles from first input to first output.
         offchip_bits: read from memory off the chip per sample.
         energy_pj: per sample (`hwmodels.energy`).
+        memory_pj: of it, for accesses of memories on the chip.
+        offchip_pj: of it, for memory off the chip.
         relative_delay: of the slowest stage (`hwmodels.timing`).
-        notes: what was extrapolated.
+        notes: what was assumed; what was extrapolated is noted by itself.
     """
     correction = current_correction()
     whole = spread = 0.0
-    for family, estimate in luts.items():
-        count, error = estimate, family_error(family)
-        if correction is not UNCORRECTED and (factor := correction.factor(family, "luts")) is not None:
-            count, error = estimate * factor.value, factor.error
-        whole += count
-        spread += (count * error) ** 2
-    registers = correction.everything.get("flip_flops")
+    if correction is UNCORRECTED:
+        for family, count in bill.luts.items():
+            whole += count
+            spread += bill.spreads[family] ** 2
+        flip_flops = bill.flip_flops
+    else:
+        for family, count in bill.luts.items():
+            factor = correction.factor(family, "luts")
+            whole += count if factor is None else count * factor.value
+            spread += (bill.spreads[family] if factor is None else count * factor.value * factor.error) ** 2
+        registers = correction.everything.get("flip_flops")
+        flip_flops = bill.flip_flops * (1.0 if registers is None else registers.value)
+    if bill.outside:
+        notes += bill.notes
     return Cost(
-        luts=math.ceil(whole - 1e-9),
-        flip_flops=flip_flops if registers is None else math.ceil(flip_flops * registers.value - 1e-9),
+        luts=max(math.ceil(whole - 1e-9), 0),
+        flip_flops=max(math.ceil(flip_flops - 1e-9), 0),
         dsps=dsps,
         bram18s=bram18s,
         urams=urams,
+        gates=math.ceil(max(bill.gates + bill.flip_flops * REGISTER_GATES, 0.0) - 1e-9),
         interval_cycles=interval_cycles,
         fill_cycles=fill_cycles,
         offchip_bits=offchip_bits,
         energy_pj=energy_pj,
+        memory_pj=memory_pj,
+        offchip_pj=offchip_pj,
         relative_delay=relative_delay,
         error_band=math.sqrt(spread) / whole if whole > 0 else 0.0,
         out_of_range=notes + correction.notes,
-        sources=tuple(luts) if correction is UNCORRECTED else (*luts, CALIBRATED),
+        sources=tuple(bill.luts) if correction is UNCORRECTED else (*bill.luts, CALIBRATED),
     )
 
 
 def device_notes(device: Device) -> tuple[str, ...]:
-    """A note for devices whose LUTs differ from those the units were measured on."""
+    """A note for devices whose logic differs from that the units were measured on."""
+    if device.technology is Technology.ASIC:
+        return (ASIC_NOTE,)
     if device.lut_inputs == 6 and device.family in _MEASURED_FAMILIES:
         return ()
     difference = f"family {device.family} with {device.lut_inputs}-input LUTs"
     return (f"device {device.name}: {difference}; the units were measured on six-input LUTs of xcup",)
-
-
-def _spread(pairs: Iterable[tuple[float, float]]) -> float:
-    estimates, measured = zip(*pairs, strict=True)
-    return relative_spread(estimates, measured)

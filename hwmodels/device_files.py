@@ -6,11 +6,12 @@ A device names the fabric of its family and its DSP, which are files of their ow
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from hwmodels.device_parts import (
-    AREA,
+    GATES,
     RESOURCES,
     AsicProcess,
     Device,
@@ -34,6 +35,8 @@ FOLDER: Final = Path(__file__).parent / "devices"
 FABRICS: Final = FOLDER / "fabrics"
 DSPS: Final = FOLDER / "dsps"
 
+_AREA: Final = "area_um2"
+"""How a file gives the size of an ASIC: square micrometres of standard cells and memories."""
 _COUNTED: Final = ("luts", "flip_flops", "urams", "dsps")
 _BLOCKS: Final = {"bram36s": 2, "bram18s": 1}
 """Block RAM is given in blocks of 36 kbit or, where a block has only 18, in those."""
@@ -83,8 +86,10 @@ def _fpga(table: Table) -> Device:
 def _asic(table: Table) -> Device:
     table.allow((*_NAMES, "technology", "resources", "usable_share", "process"), ("offchip",))
     counts, shares = table.table("resources"), table.table("usable_share")
-    counts.allow((AREA,))
-    shares.allow(("source", "verified", AREA))
+    counts.allow((_AREA,))
+    shares.allow(("source", "verified", _AREA))
+    process = _process(table.table("process"))
+    area = _resource(counts.table(_AREA), 1, shares.share(_AREA), 0)
     return Device(
         name=table.text("name"),
         technology=Technology.ASIC,
@@ -94,12 +99,12 @@ def _asic(table: Table) -> Device:
         clock_mhz=table.integer("clock_mhz", 1),
         clock_source=table.text("clock_source"),
         clock_verified=table.flag("clock_verified"),
-        resources={AREA: _resource(counts.table(AREA), 1, shares.share(AREA), 0)},
+        resources={GATES: dataclasses.replace(area, count=int(area.count / process.gate_um2))},
         share_source=shares.text("source"),
         share_verified=shares.flag("verified"),
         dsp=NO_DSP,
         offchip=_offchip(table.table("offchip")) if "offchip" in table else None,
-        asic=_process(table.table("process")),
+        asic=process,
     )
 
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 RESOURCES: Final = ("luts", "flip_flops", "dsps", "bram18s", "urams")
 """The resources a cost counts. Block RAM is counted in halves of 18 kbit; device files may give blocks of 36 kbit."""
 
-AREA: Final = "area_um2"
-"""The resource of an ASIC process: square micrometres of standard cells."""
+GATES: Final = "gates"
+"""The resource of an ASIC process: two-input NAND gates that its area holds."""
 
 
 class Technology(Enum):
@@ -30,7 +30,7 @@ class Technology(Enum):
 
     FPGA = "fpga"
     ASIC = "asic"
-    """A process in which a design would be made; it has area and energy, and no LUTs."""
+    """A process in which a design would be made: gates for logic and memories, and no LUTs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +135,7 @@ class Device:
 
     Attributes:
         fabric: of an FPGA; None for an ASIC process.
-        resources: by the names in `RESOURCES`; of an ASIC process its area alone.
+        resources: by the names in `RESOURCES`; of an ASIC process its `GATES` alone.
         clock_mhz: a clock that designs typically reach; the study decides the real one.
         regions: None if the device is one die.
         offchip: None if no bandwidth is given.
@@ -179,8 +179,7 @@ class Device:
         """
         if self.fabric is None:
             raise DeviceError(
-                f"device {self.name} is an ASIC process: it has area and energy but no LUTs, and costs are counted in "
-                "LUTs, DSPs and block RAM; choose an FPGA"
+                f"device {self.name} is an ASIC process: it has gates and no LUTs, DSPs or block RAM; choose an FPGA"
             )
         return self.fabric
 

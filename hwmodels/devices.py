@@ -11,12 +11,12 @@ from pathlib import Path
 
 from hwmodels.device_files import DSPS, read_device, read_dsp
 from hwmodels.device_files import FOLDER as _FOLDER
-from hwmodels.device_parts import AREA, RESOURCES, Device, Resource, Technology
+from hwmodels.device_parts import GATES, RESOURCES, Device, Resource, Technology
 from hwmodels.dsp_mapping import DspKind, DspPacking
 from hwmodels.toml_tables import DeviceError
 
 __all__ = [
-    "AREA",
+    "GATES",
     "RESOURCES",
     "Device",
     "DeviceError",

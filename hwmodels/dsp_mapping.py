@@ -121,14 +121,27 @@ class DspKind:
         smallest = f"{self.minimum.product_bits}-bit products of operands of {self.minimum.operand_bits} bits"
         return f"{name} is below the {smallest} that go into a {self.kind}: priced in LUTs"
 
+    @property
+    def exists(self) -> bool:
+        """Whether there is a multiplier at all."""
+        return self.wide_bits > 0
+
+    def require(self) -> None:
+        """Nothing, if there is a multiplier.
+
+        Raises:
+            DeviceError: if there is none.
+        """
+        if not self.exists:
+            raise DeviceError("this device has no DSPs: choose multipliers in LUTs")
+
     def tiles(self, first_bits: int, second_bits: int) -> int:
         """DSPs of one multiplication of any width: both operands cut into pieces of the port width less a sign bit.
 
         Raises:
             DeviceError: if there is no multiplier.
         """
-        if not self.wide_bits:
-            raise DeviceError("this device has no DSPs: choose multipliers in LUTs")
+        self.require()
         wide, narrow = max(first_bits, second_bits), min(first_bits, second_bits)
         wide_pieces = max(1, -(-(wide - 1) // (self.wide_bits - 1)))
         narrow_pieces = max(1, -(-(narrow - 1) // (self.narrow_bits - 1)))

@@ -31,6 +31,49 @@ REGISTER: Final = "register"
 """The row of ``logic_energies.csv`` that holds a flip-flop with its clock."""
 OTHER: Final = "other"
 """The row for logic of which no unit was measured."""
+FIXED_LANE: Final = "fixed-point lane"
+MINIFLOAT_LANE: Final = "minifloat lane"
+SHIFT_LANE: Final = "power-of-two lane"
+LMUL_LANE: Final = "l-mul lane"
+LEADING_ONE: Final = "block leading one"
+REQUANTISER: Final = "requantiser"
+SHIFTER: Final = "shifter"
+KINDS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "multiplier": FIXED_LANE,
+        "adder": FIXED_LANE,
+        "dot product": FIXED_LANE,
+        "minifloat exact product": MINIFLOAT_LANE,
+        "minifloat lane": MINIFLOAT_LANE,
+        "minifloat dot product": MINIFLOAT_LANE,
+        "power-of-two multiplier": SHIFT_LANE,
+        "power-of-two lane": SHIFT_LANE,
+        "k-hot multiplier": SHIFT_LANE,
+        "l-mul": LMUL_LANE,
+        "l-mul with flush and saturation": LMUL_LANE,
+        "l-mul lane": LMUL_LANE,
+        "block leading one": LEADING_ONE,
+        "requantiser": REQUANTISER,
+        "cast": REQUANTISER,
+        "barrel shifter": SHIFTER,
+    }
+)
+"""Kinds of logic, of which a LUT takes about the same energy and area, by family of units.
+
+What was measured of a family itself comes first, then its kind, then all units together (`OTHER`). A unit that
+multiplies and accumulates in one cycle is of no kind: a pipelined engine does not glitch like that."""
+
+
+def known_of(table: Mapping[str, float], family: str) -> float:
+    """What a table of ``data/logic_energies.csv`` says of a family: its own entry, that of its kind, or of all.
+
+    >>> known_of({"other": 2.0, "requantiser": 3.0}, "cast")
+    3.0
+    """
+    own = table.get(family)
+    return table.get(KINDS.get(family, OTHER), table[OTHER]) if own is None else own
+
+
 BANK_BITS: Final = 64
 """Width of the memories whose accesses are published; wider words are several side by side."""
 REFERENCE: Final = ("multiplier", MappingProxyType({"a": 8, "b": 8, "a_signed": 1, "b_signed": 1}))
@@ -69,9 +112,9 @@ class Anchor:
     verified: bool
 
     def logic(self, family: str) -> float:
-        """Picojoules a LUT of a family of `hwmodels.composition` takes an operation."""
+        """Picojoules a LUT of a family of units takes an operation."""
         ratios = _ratios()
-        return self.multiply_pj * ratios.get(family, ratios[OTHER])
+        return self.multiply_pj * known_of(ratios, family)
 
     @property
     def register(self) -> float:
@@ -118,11 +161,28 @@ def anchor(name: str = DEFAULT_ANCHOR) -> Anchor:
     return known[name]
 
 
+STATIC_WORDS: Final = "static power is not modelled"
+
+
+def energy_words(name: str) -> str:
+    """What energies of a process are, in words for whoever reads them.
+
+    >>> energy_words("45nm")[:41]
+    'picojoules as standard cells of the 45 nm'
+    """
+    process = anchor(name)
+    checked = "" if process.verified else " (not all of its figures are verified)"
+    return (
+        f"picojoules as standard cells of the {process.node_nm} nm process whose 8-bit multiplication takes "
+        f"{process.multiply_pj:g} pJ, by {process.source}{checked}; good for comparing designs, {STATIC_WORDS}"
+    )
+
+
 def logic_energy(luts: Mapping[str, float], flip_flops: float, process: Anchor) -> float:
     """Picojoules of one cycle of logic.
 
     Args:
-        luts: by family of `hwmodels.composition`; logic in DSPs by the LUTs it would take. Memories are not logic.
+        luts: by family of units; logic in DSPs by the LUTs it would take. Memories are not logic.
         flip_flops: that may change.
         process: to scale to.
     """
@@ -131,7 +191,10 @@ def logic_energy(luts: Mapping[str, float], flip_flops: float, process: Anchor) 
 
 def memory_energy(accesses: Iterable[tuple[int, float]], process: Anchor) -> float:
     """Picojoules of accesses: pairs of the memory's words, and bits read from it or written to it."""
-    return sum(bits * process.access(words) for words, bits in accesses)
+    found = 0.0
+    for words, bits in accesses:
+        found += bits * _access(process.name, words)
+    return found
 
 
 def unit_energy(family: str, *, process: str = DEFAULT_ANCHOR, **parameters: int) -> Estimate:

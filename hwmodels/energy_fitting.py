@@ -14,41 +14,17 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from hwmodels.composition import FIXED_LANE, LEADING_ONE, LMUL_LANE, MINIFLOAT_LANE, REQUANTISER, SHIFT_LANE, SHIFTER
-from hwmodels.energy import OTHER, REFERENCE, REGISTER, published
+from hwmodels.energy import KINDS, OTHER, REFERENCE, REGISTER, published
 from hwmodels.synthesis.flow import Status
 from hwmodels.synthesis.measurements import read_parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from hwmodels.synthesis.measurements import Measurement
 
     Key = tuple[str, frozenset[tuple[str, int]]]
-
-PARTS: Final[Mapping[str, str]] = {
-    "multiplier": FIXED_LANE,
-    "adder": FIXED_LANE,
-    "dot product": FIXED_LANE,
-    "minifloat exact product": MINIFLOAT_LANE,
-    "minifloat lane": MINIFLOAT_LANE,
-    "minifloat dot product": MINIFLOAT_LANE,
-    "aligner": MINIFLOAT_LANE,
-    "power-of-two multiplier": SHIFT_LANE,
-    "power-of-two lane": SHIFT_LANE,
-    "k-hot multiplier": SHIFT_LANE,
-    "l-mul": LMUL_LANE,
-    "l-mul with flush and saturation": LMUL_LANE,
-    "l-mul lane": LMUL_LANE,
-    "block leading one": LEADING_ONE,
-    "requantiser": REQUANTISER,
-    "cast": REQUANTISER,
-    "barrel shifter": SHIFTER,
-}
-"""Families of units by the family of composed logic they stand for; all others count for `hwmodels.energy.OTHER` alone.
-
-A unit that multiplies and accumulates in one cycle stands for none: a pipelined engine does not glitch like that."""
 
 COLUMNS: Final = ("family", "ratio", "units", "least", "most", "gates")
 NAND_UM2: Final = 24.0
@@ -111,8 +87,8 @@ def logic_energies(areas: Iterable[Measurement], energies: Iterable[Measurement]
         energy = (row.values["energy_pj"] - row.values["register_pj"]) / count["luts"] / reference
         gates = (row.values["area_um2"] - held * REGISTER_UM2) / count["luts"] / NAND_UM2
         found[OTHER].append((energy, gates))
-        if row.family in PARTS:
-            found[PARTS[row.family]].append((energy, gates))
+        for name in {row.family, KINDS.get(row.family, row.family)}:
+            found[name].append((energy, gates))
     table = [_entry(family, found[family]) for family in sorted(found)]
     return [*table, _entry(REGISTER, [(register_pj / reference, REGISTER_UM2 / NAND_UM2)])]
 

@@ -7,67 +7,89 @@ stand for.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
-from hwmodels.composition import LOGIC
-from hwmodels.energy import logic_energy, memory_energy
+from hwmodels.energy import anchor
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable
 
     from hwmodels.energy import Anchor
-    from hwmodels.engine_memories import EngineMemories
-    from hwmodels.engine_shapes import EngineShape
-    from hwmodels.folding import Folding
-    from hwmodels.sums import Sums
+    from hwmodels.sums import SumCost, Sums
+    from hwmodels.units import Priced
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineEnergy:
-    """All that decides an engine's energy but its folding.
+class SampleEnergy(NamedTuple):
+    """Picojoules of one sample by what takes them."""
 
-    Attributes:
-        shape: what is computed.
-        sums: lanes and registers.
-        memories: what is read.
-        requantiser: LUTs of one requantiser by family, its multiplication included.
+    logic_pj: float
+    memory_pj: float
+    offchip_pj: float
+
+    @property
+    def total_pj(self) -> float:
+        """All of it."""
+        return self.logic_pj + self.memory_pj + self.offchip_pj
+
+
+def units_energy(units: Iterable[tuple[Priced, float]], process: Anchor) -> float:
+    """Picojoules of one cycle of units, registers left out.
+
+    Args:
+        units: and how many of each.
         process: to scale to.
     """
+    return sum(count * unit.luts * process.logic(unit.family) for unit, count in units)
 
-    shape: EngineShape
-    sums: Sums
-    memories: EngineMemories
-    requantiser: Mapping[str, float]
-    process: Anchor
 
-    def per_sample(
-        self,
-        folding: Folding,
-        *,
-        sums: Mapping[str, float],
-        control_luts: float,
-        decoder_luts: float,
-        flip_flops: int,
-        offchip_bits: int,
-    ) -> float:
-        """Picojoules per sample.
+@lru_cache(maxsize=1 << 16)
+def sum_cost(
+    sums: Sums, simd: int, *, several: bool, in_dsps: bool, dsp_inputs: int, carries: int, process: str
+) -> tuple[SumCost, float]:
+    """What sums the products of an output (`Sums.cost`), and its picojoules in a cycle with multipliers in LUTs.
 
-        Args:
-            folding: of the engine.
-            sums: LUTs by family of one output's tree and accumulator.
-            control_luts: of streams and counters.
-            decoder_luts: of all look-ups of codes.
-            flip_flops: beside those behind products.
-            offchip_bits: read per sample.
-        """
-        shape, process, lane = self.shape, self.process, self.sums.lane
-        outputs = shape.outputs * shape.positions
-        lanes = folding.pe * folding.simd
-        cycles = outputs * shape.depth / lanes
-        products = 0 if lane.planes else lanes * lane.product_bits
-        a_cycle = logic_energy(sums, 0, process) * folding.pe + process.logic(lane.family) * lane.luts * lanes
-        a_cycle += process.logic(LOGIC) * (control_luts + decoder_luts) + process.register * (flip_flops + products)
-        requantised = outputs * logic_energy(self.requantiser, 0, process)
-        stored = memory_energy(self.memories.accesses(folding), process)
-        return cycles * a_cycle + requantised + stored + offchip_bits * process.offchip
+    Args:
+        sums: of the engine.
+        simd: see `Sums.cost`.
+        several: whether a sum takes more than one cycle.
+        in_dsps: see `Sums.cost`.
+        dsp_inputs: see `Sums.cost`.
+        carries: see `Sums.cost`.
+        process: to which energy is scaled (`hwmodels.energy.anchor`).
+    """
+    cost = sums.cost(simd, several=several, in_dsps=in_dsps, dsp_inputs=dsp_inputs, carries=carries)
+    alike = sums.cost(simd, several=several) if in_dsps else cost
+    return cost, units_energy(alike.units, anchor(process))
+
+
+def sample_energy(
+    *,
+    register_pj: float,
+    offchip_pj: float,
+    cycles: float,
+    a_cycle: float,
+    flip_flops: float,
+    outputs: int,
+    an_output: float,
+    memory_pj: float,
+    offchip_bits: int,
+) -> SampleEnergy:
+    """What a sample takes.
+
+    Args:
+        register_pj: picojoules of a flip-flop in a cycle.
+        offchip_pj: picojoules of a bit from memory off the chip.
+        cycles: in which lanes compute.
+        a_cycle: picojoules of the logic that works in each of them.
+        flip_flops: of the engine.
+        outputs: values made.
+        an_output: picojoules of the logic that works once for each of them.
+        memory_pj: picojoules of all accesses.
+        offchip_bits: read per sample.
+    """
+    return SampleEnergy(
+        logic_pj=cycles * (a_cycle + register_pj * flip_flops) + outputs * an_output,
+        memory_pj=memory_pj,
+        offchip_pj=offchip_bits * offchip_pj,
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from emulation.network import Convolution, Linear, MatMul, Window
@@ -111,16 +112,14 @@ class EngineShape:
 
     def input_lanes(self, folding: Folding) -> int:
         """Values that arrive at once: as many as the engine reads at once and a position's channels divide into."""
-        if self.window is None:
-            return folding.simd
-        reads = folding.pe if self.is_depthwise else folding.simd
-        return math.gcd(reads, self.in_channels // (1 if self.is_depthwise else self.groups))
+        return self.input_lanes_of(folding.pe, folding.simd)
 
-    def parallel_window(self, folding: Folding) -> bool:
-        """Whether several taps of a window are read at once, so that its rows need memories of their own."""
-        if self.is_depthwise:
-            return folding.simd > 1
-        return (self.in_channels // self.groups) % folding.simd != 0
+    def input_lanes_of(self, pe: int, simd: int) -> int:
+        """The same for a folding that is given by its numbers."""
+        if self.window is None:
+            return simd
+        reads = pe if self.is_depthwise else simd
+        return math.gcd(reads, self.in_channels // (1 if self.is_depthwise else self.groups))
 
 
 def requantisers(folding: Folding, shape: EngineShape) -> int:
@@ -130,4 +129,10 @@ def requantisers(folding: Folding, shape: EngineShape) -> int:
     >>> requantisers(Folding(pe=8, simd=2), EngineShape(outputs=16, depth=8, in_channels=8))
     2
     """
-    return -(-folding.pe * folding.simd // shape.depth)
+    return requantisers_of(folding.pe, shape.depth // folding.simd)
+
+
+@lru_cache(maxsize=1 << 14)
+def requantisers_of(pe: int, steps: int) -> int:
+    """The fewest that divide the lanes and finish a result before the next one comes."""
+    return next(count for count in range(-(-pe // steps), pe + 1) if pe % count == 0)

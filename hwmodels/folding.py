@@ -125,6 +125,8 @@ def check_folding(folding: Folding, outputs: int, depth: int, *, groups: int = 1
     Raises:
         FoldingError: if it does not, with what would.
     """
+    if _pe_range(outputs, groups) % folding.pe == 0 and depth % folding.simd == 0:
+        return
     for name, value, number, what in (
         ("pe", folding.pe, _pe_range(outputs, groups), "outputs" if groups in (1, outputs) else "outputs of one group"),
         ("simd", folding.simd, depth, "inputs of an output"),

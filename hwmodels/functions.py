@@ -1,25 +1,23 @@
 """Tables, softmax and layer norm: memories as they pack, and multipliers, adders and shifters in the widths they need.
 
-Nothing of this kind was synthesised whole. Multipliers and shifters are the measured units, adders and comparators one
-LUT a bit as measured; dividers and square roots are counted by structure (one bit a cycle, restoring), and every cost
-made of them says so. A row is read twice, so the layer holds it while its sum forms.
+A table is a measured unit, or block RAM. Softmax and layer norm were not synthesised whole: their multipliers, adders,
+shifters and memories are measured units, dividers and square roots are counted by structure (one bit a cycle,
+restoring), and every cost made of them says so. A row is read twice, so the layer holds it while its sum forms.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hwmodels.composition import FIXED_LANE, LOGIC, MEMORY, MINIFLOAT_LANE, REQUANTISER, SHIFTER, compose, device_notes
-from hwmodels.energy import anchor, logic_energy, memory_energy
+from hwmodels.composition import LOGIC, Bill, compose, device_notes
+from hwmodels.energy import anchor, memory_energy
 from hwmodels.folding import MemoryStyle, MultiplierStyle
-from hwmodels.memory import Access, memory_cost
-from hwmodels.operands import decode_luts, decode_notes
-from hwmodels.units import (
-    multiplier_luts,
-    multiplier_notes,
-    requantiser_round_luts_per_bit,
-    shifter_luts,
-)
+from hwmodels.memory import memory_budget
+from hwmodels.memory_units import stored, written
+from hwmodels.operands import decode_notes, decoder
+from hwmodels.stream_units import HANDSHAKE_LUTS, add_stream, rounding, scaling, stream_energy
+from hwmodels.table_units import table
+from hwmodels.units import adder, requantising_multiplier, shifter
 from kernels.integer_constants import LayerNormFields
 
 if TYPE_CHECKING:
@@ -27,9 +25,6 @@ if TYPE_CHECKING:
     from hwmodels.costs import Cost
     from hwmodels.devices import Device
     from kernels.integer_constants import SoftmaxFields
-
-_STREAM_LUTS = 10.0
-"""Handshake of the streams, assumed as in `hwmodels.joins`."""
 
 
 def table_cost(index: Format, entry: Format, *, elements: int, lanes: int, device: Device) -> Cost:
@@ -46,19 +41,23 @@ def table_cost(index: Format, entry: Format, *, elements: int, lanes: int, devic
         ValueError: if lanes do not divide the elements.
     """
     _check_lanes(lanes, elements)
-    memory = memory_cost(1 << index.width, entry.width, style=MemoryStyle.AUTO, device=device, access=Access.READ_ONLY)
-    cycles = elements // lanes
-    process = anchor(device.energy_anchor)
-    logic = {LOGIC: _STREAM_LUTS + cycles.bit_length()}
-    flip_flops = lanes * (index.width + entry.width) + cycles.bit_length()
-    read = memory_energy([(1 << index.width, elements * entry.width)], process)
+    cycles, budget = elements // lanes, memory_budget(device)
+    in_blocks = stored(1 << index.width, entry.width, MemoryStyle.AUTO, budget)
+    bill = Bill()
+    if in_blocks.bram18s or in_blocks.urams:
+        in_blocks.add_to(bill, lanes)
+    else:
+        bill.add(table(index.width, entry.width), lanes)
+    bill.flip_flops += lanes * (index.width + entry.width)
+    add_stream(bill, cycles)
+    read = memory_energy([(1 << index.width, elements * entry.width)], anchor(device.energy_anchor))
     return compose(
-        {MEMORY: lanes * memory.luts, **logic},
-        flip_flops=flip_flops,
-        bram18s=lanes * memory.bram18s,
-        urams=lanes * memory.urams,
+        bill,
+        bram18s=lanes * in_blocks.bram18s,
+        urams=lanes * in_blocks.urams,
         interval_cycles=cycles,
-        energy_pj=cycles * logic_energy(logic, flip_flops, process) + read,
+        energy_pj=stream_energy(bill, cycles, device) + read,
+        memory_pj=read,
         fill_cycles=2,
         notes=device_notes(device),
     )
@@ -78,13 +77,13 @@ def select_cost(operand: Format, *, elements: int, lanes: int, device: Device) -
     """
     _check_lanes(lanes, elements)
     cycles = elements // lanes
-    logic = {LOGIC: _STREAM_LUTS + 2.0 * cycles.bit_length()}
-    flip_flops = lanes * operand.width + cycles.bit_length()
+    bill = Bill()
+    bill.flip_flops += lanes * operand.width
+    add_stream(bill, cycles, counters=2)
     return compose(
-        logic,
-        flip_flops=flip_flops,
+        bill,
         interval_cycles=cycles,
-        energy_pj=cycles * logic_energy(logic, flip_flops, anchor(device.energy_anchor)),
+        energy_pj=stream_energy(bill, cycles, device),
         fill_cycles=1,
         notes=device_notes(device),
     )
@@ -126,13 +125,13 @@ def softmax_cost(
     reciprocal = max(fields.reciprocal_bits - exponential + 2, 2)
     scaled = (fields.reciprocal_bits + 1, multiplier_bits)
     products = [quotient, square, (exponential, reciprocal), scaled]
-    adders = operand.width + 2 * difference + 2 * fields.offset.bit_length()
+    adders = [operand.width, difference, difference, fields.offset.bit_length(), fields.offset.bit_length()]
     return _row_cost(
         operand,
         name="softmax",
         products=products,
         adders=adders,
-        shifts=shifter_luts(exponential + fields.drop, max(exponential.bit_length(), 1)),
+        shift=(exponential + fields.drop, max(exponential.bit_length(), 1)),
         rounded_bits=sum(scaled),
         kept_bits=operand.width + exponential,
         sequential_bits=fields.reciprocal_bits,
@@ -180,8 +179,8 @@ def layer_norm_cost(
         operand,
         name="layer norm",
         products=products,
-        adders=deviation + 2 * deviation + fields.length.bit_length() + result + multiplier_bits,
-        shifts=0.0,
+        adders=[deviation, 2 * deviation + fields.length.bit_length(), result + multiplier_bits],
+        shift=None,
         rounded_bits=result + multiplier_bits,
         kept_bits=2 * operand.width,
         # The mean's division, the root of the variance and the reciprocal follow each other.
@@ -224,8 +223,8 @@ def _row_cost(
     *,
     name: str,
     products: list[tuple[int, int]],
-    adders: int,
-    shifts: float,
+    adders: list[int],
+    shift: tuple[int, int] | None,
     rounded_bits: int,
     kept_bits: int,
     sequential_bits: int,
@@ -237,45 +236,48 @@ def _row_cost(
     constants: tuple[int, int] = (0, 0),
 ) -> Cost:
     """Lanes over rows that are kept until their sum is known; rows follow each other without a gap."""
-    passes = length // lanes
-    kept = memory_cost(2 * passes, lanes * kept_bits, style=MemoryStyle.AUTO, device=device, access=Access.READ_WRITE)
+    passes, budget = length // lanes, memory_budget(device)
     words, bits = constants
-    stored = memory_cost(words // lanes, lanes * bits, style=MemoryStyle.AUTO, device=device, access=Access.READ_ONLY)
-    in_dsps = multipliers is MultiplierStyle.DSP
-    dsps = sum(device.dsp.tiles(first, second + 1) for first, second in products) if in_dsps else 0
-    notes = [note for first, second in products for note in multiplier_notes(first, second)] if not in_dsps else []
-    multiplied = 0.0 if in_dsps else sum(multiplier_luts(first, second) for first, second in products)
-    luts = {
-        MINIFLOAT_LANE: lanes * decode_luts(operand),
-        FIXED_LANE: lanes * float(adders),
-        REQUANTISER: lanes * (multiplied + requantiser_round_luts_per_bit() * rounded_bits),
-        SHIFTER: lanes * shifts,
-        MEMORY: float(kept.luts + stored.luts),
-        # A restoring step subtracts and chooses, one LUT a bit together.
-        LOGIC: _STREAM_LUTS + 2.0 * sequential_bits + elements.bit_length(),
-    }
-    flip_flops = lanes * (sum(first + second for first, second in products) + adders) + 3 * sequential_bits
-    process = anchor(device.energy_anchor)
+    kept = written(2 * passes, lanes * kept_bits, MemoryStyle.AUTO, budget)
+    constant = stored(words // lanes, lanes * bits, MemoryStyle.AUTO, budget)
+    bill = Bill()
+    for unit in decoder(operand):
+        bill.add(unit, lanes)
+    dsps, replaced = 0, []
+    for first, second in products:
+        unit, used = scaling(first, second, multipliers, device)
+        bill.add(unit, lanes)
+        dsps += used
+        replaced += [requantising_multiplier(first, second)] * lanes if used else []
+    for width in adders:
+        bill.add(adder(width), lanes)
+    if shift is not None:
+        bill.add(shifter(*shift), lanes)
+    bill.add(rounding(rounded_bits), lanes)
+    bill.flip_flops += lanes * (sum(first + second for first, second in products) + sum(adders))
     # What works on every value, in LUTs or DSPs alike; and the dividers, bit by bit for each row.
-    logic = {family: count for family, count in luts.items() if family not in (MEMORY, LOGIC)}
-    replaced = lanes * sum(multiplier_luts(first, second) for first, second in products) if in_dsps else 0.0
-    a_cycle = logic_energy(logic, flip_flops, process) + process.logic(REQUANTISER) * replaced
+    a_value = stream_energy(bill, elements // lanes, device, in_dsps=tuple(replaced))
+    for memory in (kept, constant):
+        memory.add_to(bill)
+    # A restoring step subtracts and chooses, one LUT a bit together.
+    divider = 2.0 * sequential_bits
+    bill.assume(LOGIC, HANDSHAKE_LUTS + divider + elements.bit_length(), 3 * sequential_bits)
+    process = anchor(device.energy_anchor)
     moved = memory_energy([(2 * passes, 2 * elements * kept_bits), (words // lanes, elements * bits)], process)
-    divided = elements // length * sequential_bits * process.logic(LOGIC) * luts[LOGIC]
+    divided = elements // length * sequential_bits * process.logic(LOGIC) * divider
     return compose(
-        {family: count for family, count in luts.items() if count},
-        flip_flops=flip_flops,
+        bill,
         dsps=lanes * dsps,
-        bram18s=kept.bram18s + stored.bram18s,
-        urams=kept.urams + stored.urams,
+        bram18s=kept.bram18s + constant.bram18s,
+        urams=kept.urams + constant.urams,
         # Dividers work on one row while the next one is read.
         interval_cycles=elements // length * max(passes, sequential_bits),
-        energy_pj=elements // lanes * a_cycle + moved + divided,
+        energy_pj=a_value + moved + divided,
+        memory_pj=moved,
         fill_cycles=passes + sequential_bits + 6,
         notes=(
             *device_notes(device),
-            f"{name}: composed of measured multipliers and counted dividers; none was synthesised whole",
-            *dict.fromkeys(notes),
+            f"{name}: composed of measured units and counted dividers; none was synthesised whole",
             *decode_notes(operand),
         ),
     )

@@ -1,28 +1,45 @@
 """Layers without weights: residual adds, concatenations, activation layers, transposes, and the FIFOs between layers.
 
-All work on ``lanes`` values at once, so their interval is elements / lanes. Integers are decoded from minifloats by an
-aligner, multiplied, added and rounded by the same measured units as an engine's; the final cast to the output format is
-`hwmodels.output_stage` with one requantiser per lane.
+All work on ``lanes`` values at once, so their interval is elements / lanes. Integers are decoded from minifloats,
+multiplied, added and rounded by measured units; the final cast to the output format is `hwmodels.output_stage` with one
+requantiser per lane. Handshakes and counters of words are assumed.
 """
 
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
 
-from hwmodels.composition import FIXED_LANE, LOGIC, MEMORY, MINIFLOAT_LANE, REQUANTISER, compose, device_notes
+from hwmodels.composition import LOGIC, Bill, compose, device_notes
 from hwmodels.costs import Cost
 from hwmodels.energy import anchor, logic_energy, memory_energy
 from hwmodels.folding import MemoryStyle, MultiplierStyle
-from hwmodels.memory import Access, memory_cost
-from hwmodels.operands import decode_luts, decode_notes, value_bits
-from hwmodels.units import multiplier_luts, requantiser_notes, requantiser_round_luts_per_bit
+from hwmodels.memory import memory_budget
+from hwmodels.memory_units import queued, written
+from hwmodels.operands import decode_notes, decoder, is_signed, value_bits
+from hwmodels.requantisers import choice_by_sign
+from hwmodels.rtl.requantisers import RESIDUAL_ADD
+from hwmodels.stream_units import add_stream, rounding, scaling, stream_energy
+from hwmodels.units import (
+    MOST_FACTOR_BITS,
+    REFERENCE_CODE,
+    REFERENCE_PRODUCT,
+    Priced,
+    adder,
+    cast,
+    priced,
+    requantising_multiplier,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from emulation.formats import Format
     from hwmodels.devices import Device
+
+MEASURED_RESIDUAL_SHIFT: Final = 13
+"""Greatest constant shift among the rows of residual adds; it hardly matters (see `hwmodels.units.cast`)."""
 
 
 class Join(Enum):
@@ -72,36 +89,76 @@ def join_cost(
     if len(operands) < 2:
         raise ValueError(f"a join takes at least 2 operands, got {len(operands)}")
     _check_lanes(lanes, elements)
-    decode = sum(decode_luts(operand) for operand in operands)
-    widest = max(value_bits(operand) for operand in operands)
-    multiplied = [value_bits(operand) for operand in operands] if join is Join.ADD else [widest]
-    if rescale is Rescale.NONE:
-        multiplied = []
-    grown = widest + (multiplier_bits if multiplied else 0)
-    # One adder per further operand; a concatenation chooses, two bits of a multiplexer in one LUT.
-    combine = (len(operands) - 1) * (grown if join is Join.ADD else widest / 2)
-    total_bits = grown + ((len(operands) - 1).bit_length() if join is Join.ADD else 0)
-    rounds = rescale is Rescale.NEEDED or join is Join.ADD
-    scaled, dsps, notes = _multiply(multiplied, multiplier_bits, multipliers, device)
-    in_dsps = lanes * _luts_in_dsps(multiplied, multiplier_bits, multipliers)
+    widths = [value_bits(operand) for operand in operands]
+    widest, needed = max(widths), rescale is Rescale.NEEDED
     cycles = elements // lanes
-    luts = {
-        MINIFLOAT_LANE: lanes * decode,
-        FIXED_LANE: lanes * combine,
-        REQUANTISER: lanes * (scaled + (requantiser_round_luts_per_bit() * total_bits if rounds else 0.0)),
-        LOGIC: _stream_luts(cycles),
-    }
-    register_bits = sum(operand.width for operand in operands) + sum(multiplied) + 2 * total_bits
-    flip_flops = lanes * register_bits + cycles.bit_length()
+    bill = Bill()
+    for operand in operands:
+        for unit in decoder(operand):
+            bill.add(unit, lanes)
+        bill.flip_flops += lanes * operand.width
+    multiplied = (widths if join is Join.ADD else [widest]) if needed else []
+    grown = widest + (multiplier_bits if needed else 0)
+    total_bits = grown + ((len(operands) - 1).bit_length() if join is Join.ADD else 0)
+    dsps, replaced = 0, []
+    if _is_residual(operands, join, rescale, multipliers):
+        bill.add(_residual(operands[0], operands[1], multiplier_bits), lanes)
+    else:
+        for bits in multiplied:
+            unit, used = scaling(bits, multiplier_bits, multipliers, device)
+            bill.add(unit, lanes)
+            dsps += used
+            replaced += [requantising_multiplier(bits, multiplier_bits)] * lanes if used else []
+        if join is Join.ADD:
+            for _ in operands[1:]:
+                bill.add(adder(grown), lanes)
+        else:
+            # One word of all parts is chosen, two bits of a multiplexer in one LUT (UG474).
+            bill.assume(LOGIC, lanes * (len(operands) - 1) * widest / 2)
+        if needed:
+            bill.add(rounding(total_bits), lanes)
+    bill.flip_flops += lanes * (sum(multiplied) + 2 * total_bits)
+    add_stream(bill, cycles)
     return compose(
-        {family: count for family, count in luts.items() if count},
-        flip_flops=flip_flops,
+        bill,
         dsps=lanes * dsps,
         interval_cycles=cycles,
-        energy_pj=_energy(luts, in_dsps, flip_flops, cycles, device),
+        energy_pj=stream_energy(bill, cycles, device, in_dsps=tuple(replaced)),
         fill_cycles=5 if multiplied else 3,
-        notes=(*device_notes(device), *notes, *decode_notes(*operands)),
+        notes=(*device_notes(device), *decode_notes(*operands)),
     )
+
+
+def _is_residual(operands: Sequence[Format], join: Join, rescale: Rescale, style: MultiplierStyle) -> bool:
+    """Whether it is the measured unit: two integers, each with a multiplier in LUTs, and one rounding."""
+    return (
+        join is Join.ADD
+        and len(operands) == 2
+        and rescale is Rescale.NEEDED
+        and style is MultiplierStyle.LUT
+        and max(value_bits(operand) for operand in operands) <= MOST_FACTOR_BITS
+    )
+
+
+@lru_cache(maxsize=1 << 12)
+def _residual(first: Format, second: Format, multiplier_bits: int) -> Priced:
+    """A residual add up to what its code decides."""
+    whole = priced(
+        RESIDUAL_ADD,
+        a=value_bits(first),
+        b=value_bits(second),
+        multiplier=multiplier_bits,
+        a_signed=int(is_signed(first)),
+        b_signed=int(is_signed(second)),
+        output=REFERENCE_CODE,
+        shift=MEASURED_RESIDUAL_SHIFT,
+        shift_bits=0,
+        output_signed=1,
+        rounding=0,
+        zero_point=0,
+    )
+    code = cast(REFERENCE_PRODUCT, REFERENCE_CODE)
+    return Priced(RESIDUAL_ADD, whole.luts - code.luts, whole.flip_flops, whole.spread, whole.outside)
 
 
 def activation_cost(
@@ -127,25 +184,23 @@ def activation_cost(
         ValueError: if lanes do not divide the elements.
     """
     _check_lanes(lanes, elements)
-    bits = value_bits(operand)
-    scaled, dsps, notes = _multiply([bits], multiplier_bits, multipliers, device)
-    in_dsps = lanes * _luts_in_dsps([bits], multiplier_bits, multipliers)
-    cycles = elements // lanes
-    luts = {
-        MINIFLOAT_LANE: lanes * decode_luts(operand),
-        REQUANTISER: lanes * (scaled + requantiser_round_luts_per_bit() * bits),
-        # Clearing a negative value or choosing its multiplier: a two-to-one multiplexer, two bits a LUT.
-        LOGIC: lanes * (bits + multiplier_bits) / 2 + _stream_luts(cycles),
-    }
-    flip_flops = lanes * (operand.width + 2 * bits + multiplier_bits) + cycles.bit_length()
+    bits, cycles = value_bits(operand), elements // lanes
+    bill = Bill()
+    for unit in decoder(operand):
+        bill.add(unit, lanes)
+    unit, dsps = scaling(bits, multiplier_bits, multipliers, device)
+    for one in (unit, rounding(bits + multiplier_bits), choice_by_sign(multiplier_bits)):
+        bill.add(one, lanes)
+    bill.flip_flops += lanes * (operand.width + 2 * bits + multiplier_bits)
+    add_stream(bill, cycles)
+    replaced = (requantising_multiplier(bits, multiplier_bits),) * lanes if dsps else ()
     return compose(
-        {family: count for family, count in luts.items() if count},
-        flip_flops=flip_flops,
+        bill,
         dsps=lanes * dsps,
         interval_cycles=cycles,
-        energy_pj=_energy(luts, in_dsps, flip_flops, cycles, device),
+        energy_pj=stream_energy(bill, cycles, device, in_dsps=replaced),
         fill_cycles=4,
-        notes=(*device_notes(device), *notes, *decode_notes(operand)),
+        notes=(*device_notes(device), *decode_notes(operand)),
     )
 
 
@@ -157,19 +212,19 @@ def transpose_cost(operand: Format, *, elements: int, lanes: int, device: Device
     """
     _check_lanes(lanes, elements)
     cycles = elements // lanes
-    buffer = memory_cost(
-        2 * cycles, lanes * operand.width, style=MemoryStyle.AUTO, device=device, access=Access.READ_WRITE
-    )
-    logic = {LOGIC: 2 * _stream_luts(cycles)}
-    flip_flops = lanes * operand.width + 2 * cycles.bit_length()
+    buffer = written(2 * cycles, lanes * operand.width, MemoryStyle.AUTO, memory_budget(device))
+    bill = Bill()
+    buffer.add_to(bill)
+    bill.flip_flops += lanes * operand.width
+    add_stream(bill, cycles, counters=2)
     moved = memory_energy([(2 * cycles, 2 * elements * operand.width)], anchor(device.energy_anchor))
     return compose(
-        {MEMORY: buffer.luts, **logic},
-        flip_flops=flip_flops,
+        bill,
         bram18s=buffer.bram18s,
         urams=buffer.urams,
         interval_cycles=cycles,
-        energy_pj=_energy(logic, 0.0, flip_flops, cycles, device) + moved,
+        energy_pj=stream_energy(bill, cycles, device) + moved,
+        memory_pj=moved,
         fill_cycles=cycles + 2,
         notes=device_notes(device),
     )
@@ -193,46 +248,22 @@ def fifo_cost(bits: int, depth: int, *, device: Device, words: int = 0) -> Cost:
         raise ValueError(f"the words that pass a FIFO per sample are at least 0, got {words}")
     if depth == 0 or bits == 0:
         return Cost()
-    memory = memory_cost(depth, bits, style=MemoryStyle.AUTO, device=device, access=Access.SHIFT)
-    pointer = depth.bit_length()
-    moved = memory_energy([(depth, 2 * words * bits)], anchor(device.energy_anchor))
-    # A read and a write pointer and their comparison; assumed like all control logic.
-    logic, flip_flops = {LOGIC: 3.0 * pointer}, 2 * pointer + bits
+    memory = queued(depth, bits, memory_budget(device))
+    bill = Bill()
+    memory.add_to(bill)
+    process = anchor(device.energy_anchor)
+    moved = memory_energy([(depth, 2 * words * bits)], process)
+    # The word that waits at its end, and the pointers.
+    logic = words * logic_energy({}, bits + 2 * depth.bit_length(), process)
     return compose(
-        {MEMORY: memory.luts, **logic},
-        flip_flops=flip_flops,
+        bill,
         bram18s=memory.bram18s,
         urams=memory.urams,
-        energy_pj=_energy(logic, 0.0, flip_flops, words, device) + moved,
+        energy_pj=logic + moved,
+        memory_pj=moved,
         fill_cycles=1,
         notes=device_notes(device),
     )
-
-
-def _multiply(
-    widths: list[int], multiplier_bits: int, style: MultiplierStyle, device: Device
-) -> tuple[float, int, tuple[str, ...]]:
-    if style is MultiplierStyle.DSP:
-        return 0.0, sum(device.dsp.tiles(width, multiplier_bits + 1) for width in widths), ()
-    notes = dict.fromkeys(note for width in widths for note in requantiser_notes(width, multiplier_bits))
-    return sum(multiplier_luts(width, multiplier_bits) for width in widths), 0, tuple(notes)
-
-
-def _luts_in_dsps(widths: list[int], multiplier_bits: int, style: MultiplierStyle) -> float:
-    """The LUTs that multiplications in DSPs stand for."""
-    if style is not MultiplierStyle.DSP:
-        return 0.0
-    return sum(multiplier_luts(width, multiplier_bits) for width in widths)
-
-
-def _energy(luts: dict[str, float], in_dsps: float, flip_flops: int, cycles: int, device: Device) -> float:
-    process = anchor(device.energy_anchor)
-    return cycles * (logic_energy(luts, flip_flops, process) + in_dsps * process.logic(REQUANTISER))
-
-
-def _stream_luts(cycles: int) -> float:
-    # Handshake of the streams (assumed) and a counter of the words of a sample, one LUT a bit.
-    return 10.0 + cycles.bit_length()
 
 
 def _check_lanes(lanes: int, elements: int) -> None:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from emulation.formats import FixedPoint
 from hwmodels.engine_shapes import EngineShape
-from hwmodels.engines import RequantiseScale, engine_cost
+from hwmodels.engines import engine_cost
 from hwmodels.folding import Folding, LanesPerDsp, MemoryStyle, MultiplierStyle, check_folding
 from hwmodels.own_engines import OWN_MULTIPLIERS, OwnStyle
+from hwmodels.requantisers import RequantiseScale
 from hwmodels.vendor_layers import vendor_cost
 from hwmodels.vendor_rows import VendorLayer, VendorStyle
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from hwmodels.device_parts import Technology
 from hwmodels.fabrics import DistributedMemory, StartContent
 from hwmodels.folding import MemoryStyle
 from hwmodels.toml_tables import DeviceError
@@ -43,8 +44,7 @@ class Access(Enum):
     """Delay lines and FIFOs: a LUT is a 32-deep shift register."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryCost:
+class MemoryCost(NamedTuple):
     """LUTs, halves of block RAM and UltraRAMs of one memory."""
 
     luts: int = 0
@@ -69,10 +69,9 @@ class MemoryBudget:
     ultra_content: StartContent
 
 
-@lru_cache(maxsize=1 << 16)
 def block_count(words: int, bits: int, shapes: Shapes) -> int:
     """Memory blocks of a memory: the best of the shapes, which is what the words need *as packed*."""
-    return min(-(-bits // width) * -(-words // depth) for depth, width in shapes)
+    return min([-(-bits // width) * -(-words // depth) for depth, width in shapes])
 
 
 def bram18_count(words: int, bits: int) -> int:
@@ -93,7 +92,6 @@ def uram_count(words: int, bits: int) -> int:
     return packed_ultra(words, bits, URAM_SHAPES)[0]
 
 
-@lru_cache(maxsize=1 << 16)
 def packed_ultra(words: int, bits: int, shapes: Shapes) -> tuple[int, int]:
     """UltraRAMs of a memory, and LUTs of the multiplexers behind words that share a row.
 
@@ -117,7 +115,6 @@ def packed_ultra(words: int, bits: int, shapes: Shapes) -> tuple[int, int]:
     return best, luts
 
 
-@lru_cache(maxsize=1 << 16)
 def lut_memory_count(
     words: int, bits: int, access: Access, distributed: DistributedMemory = DistributedMemory.LUT6
 ) -> int:
@@ -170,9 +167,19 @@ def memory_cost(words: int, bits: int, *, style: MemoryStyle, device: Device, ac
 def memory_budget(device: Device) -> MemoryBudget:
     """What `MemoryStyle.AUTO` decides between, and by which shapes.
 
-    Raises:
-        DeviceError: if the device is an ASIC process.
+    An ASIC process has no blocks of memory: all are counted by the bit, in LUTs (`hwmodels.asic_area`).
     """
+    if device.technology is Technology.ASIC:
+        return _budget(
+            device=device.name,
+            luts=1,
+            bram18s=0,
+            urams=0,
+            distributed=DistributedMemory.LUT6,
+            block_shapes=(),
+            ultra_shapes=(),
+            ultra_content=StartContent.ZERO,
+        )
     fabric = device.logic
     return _budget(
         device=device.name,
@@ -210,7 +217,6 @@ def _budget(
     )
 
 
-@lru_cache(maxsize=1 << 16)
 def packed_memory(words: int, bits: int, style: MemoryStyle, access: Access, budget: MemoryBudget) -> MemoryCost:
     """The same as `memory_cost`, for a `memory_budget` at hand and without checks of the size."""
     if style is MemoryStyle.OFFCHIP:
@@ -222,6 +228,8 @@ def packed_memory(words: int, bits: int, style: MemoryStyle, access: Access, bud
     if style is MemoryStyle.LUTRAM:
         return MemoryCost(luts=lut_memory_count(words, bits, access, budget.distributed))
     if style is MemoryStyle.BRAM:
+        if not budget.block_shapes:
+            raise DeviceError(f"device {budget.device} has no block RAM: use auto or lutram for its memories")
         return MemoryCost(bram18s=block_count(words, bits, budget.block_shapes))
     if style is MemoryStyle.URAM:
         return _ultra(words, bits, access, budget)
@@ -230,6 +238,8 @@ def packed_memory(words: int, bits: int, style: MemoryStyle, access: Access, bud
 
 def _smallest_share(words: int, bits: int, access: Access, budget: MemoryBudget) -> MemoryCost:
     luts = lut_memory_count(words, bits, access, budget.distributed)
+    if not budget.block_shapes:
+        return MemoryCost(luts=luts)
     bram18s = block_count(words, bits, budget.block_shapes)
     best, used, usable = MemoryCost(luts=luts), luts, budget.luts
     if bram18s * usable < used * budget.bram18s:

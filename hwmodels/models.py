@@ -8,18 +8,18 @@ Pricing reads two files and multiplies; fitting is `hwmodels.fitting`.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hwmodels.rtl.families import FAMILIES
 from hwmodels.synthesis.flow import Status
 from hwmodels.synthesis.measurements import read_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from hwmodels.synthesis.measurements import Measurement
 
@@ -56,9 +56,13 @@ class UnitModel:
         flow: whose rows were fitted.
         column: what is estimated.
         coefficients: by feature of the family's structure.
+        edge_coefficients: the same for units so small that they are looked up (`hwmodels.rtl.families.Family.is_edge`)
+            and were not measured; empty if too few were measured to fit.
         left_out_widths: errors of rows left out by width (or by format, see `left_out_formats`).
         left_out_formats: errors of rows left out by format; None for families without formats.
-        rivals: median left-out error of other estimators that were tried, by name.
+        edges: errors of such units, left out in turn; None if they have no coefficients.
+        rivals: by name of estimator, this one included, errors of a few groups of rows left out, the same groups for
+            all; empty for families of few rows.
         rows: that were fitted.
         ranges: least and greatest measured value of each parameter.
     """
@@ -67,9 +71,11 @@ class UnitModel:
     flow: str
     column: str
     coefficients: Mapping[str, float]
+    edge_coefficients: Mapping[str, float] = field(default_factory=dict)
     left_out_widths: ModelError | None
     left_out_formats: ModelError | None
-    rivals: Mapping[str, float]
+    edges: ModelError | None = None
+    rivals: Mapping[str, ModelError]
     rows: int
     ranges: Mapping[str, tuple[int, int]]
 
@@ -78,19 +84,52 @@ class UnitModel:
         """One standard deviation of an estimate: the larger of the two left-out errors."""
         return max((found.sigma for found in (self.left_out_widths, self.left_out_formats) if found), default=0.0)
 
-    def value(self, parameters: Mapping[str, int]) -> float:
-        """The estimate of a unit, 0 or above."""
-        structure = FAMILIES[self.family].structure(**parameters)
-        return max(sum(weight * structure[name] for name, weight in self.coefficients.items()), 0.0)
+    def is_edge(self, parameters: Mapping[str, int]) -> bool:
+        """Whether a unit is one of the small ones that are looked up."""
+        return FAMILIES[self.family].is_edge(parameters)
 
-    def outside(self, parameters: Mapping[str, int]) -> list[str]:
-        """The parameters outside the measured range, in words."""
+    def sigma_of(self, parameters: Mapping[str, int]) -> float:
+        """One standard deviation of the estimate of a unit, which may be an edge."""
+        return max(self.sigma, self.edges.sigma) if self.edges and self.is_edge(parameters) else self.sigma
+
+    def value(self, parameters: Mapping[str, int]) -> float:
+        """The estimate of a unit, 0 or above, whole: what is modelled are counts."""
+        return self.of(FAMILIES[self.family].structure(**parameters), is_edge=self.is_edge(parameters))
+
+    def of(self, structure: Mapping[str, float], *, is_edge: bool) -> float:
+        """The same for a unit of which the structure is known."""
+        value = 0.0
+        for name, weight in self.weights(is_edge=is_edge).items():
+            value += weight * structure[name]
+        return whole(value)
+
+    def weights(self, *, is_edge: bool) -> Mapping[str, float]:
+        """The coefficients that hold for a unit."""
+        return self.edge_coefficients if is_edge and self.edge_coefficients else self.coefficients
+
+    def outside(self, parameters: Mapping[str, int]) -> tuple[str, ...]:
+        """The names of parameters outside the measured range, and of those that make a unit too small to be fitted."""
+        few = FAMILIES[self.family].edge_names(parameters)
+        return tuple(
+            name
+            for name, value in parameters.items()
+            if name in few or not self.ranges[name][0] <= value <= self.ranges[name][1]
+        )
+
+    def described(self, parameters: Mapping[str, int]) -> list[str]:
+        """What `outside` names, in words."""
+        few = FAMILIES[self.family].edge_names(parameters)
         found = []
-        for name, value in parameters.items():
+        for name in self.outside(parameters):
             low, high = self.ranges[name]
-            if not low <= value <= high:
-                found.append(f"{name} = {value} (measured {low} to {high})")
+            why = "too small for the model" if name in few else f"measured {low} to {high}"
+            found.append(f"{name} = {parameters[name]} ({why})")
         return found
+
+
+def whole(value: float) -> float:
+    """The nearest count, 0 or above."""
+    return float(round(value)) if value > 0 else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,15 +152,97 @@ def _estimate(family: str, flow: str, column: str, parameters: tuple[tuple[str, 
     measured = _measured(flow).get((family, frozenset(parameters)))
     if measured is not None:
         return Estimate(value=measured.values[column], sigma=0.0)
-    model = unit_model(family, flow, column)
-    known = dict(parameters)
-    outside = model.outside(known)
+    model, known = unit_model(family, flow, column), dict(parameters)
     notes: tuple[str, ...] = ()
-    if outside:
+    if found := model.described(known):
         near = nearest(family, flow, known)
         words = ", ".join(f"{name} {value}" for name, value in near.parameters.items())
-        notes = (f"{family} outside the measured range: {'; '.join(outside)}; nearest measured: {words}",)
-    return Estimate(value=model.value(known), sigma=model.sigma, notes=notes)
+        notes = (f"{family} outside the measured range: {'; '.join(found)}; nearest measured: {words}",)
+    return Estimate(value=model.value(known), sigma=model.sigma_of(known), notes=notes)
+
+
+class UnitFigures(NamedTuple):
+    """LUTs of a unit, their relative sigma, its flip-flops, and its parameters outside what was measured."""
+
+    luts: float
+    sigma: float
+    flip_flops: float
+    outside: tuple[str, ...]
+
+
+def unit_figures(family: str, flow: str, parameters: Mapping[str, int]) -> UnitFigures:
+    """The values that `unit_estimate` gives, without a search for the nearest unit.
+
+    For compositions of many units, which say in one note what was extrapolated.
+
+    Args:
+        family: see `unit_estimate`.
+        flow: see `unit_estimate`.
+        parameters: all of the family's own.
+    """
+    known = _family(family, flow)
+    beyond = [name for name, low, high in known.bounds if not low <= parameters[name] <= high]
+    if not beyond:  # a measured unit lies inside
+        row = known.rows.get(frozenset(parameters.items()))
+        if row is not None:
+            return UnitFigures(row.values["luts"], 0.0, row.values["flip_flops"], ())
+    few = FAMILIES[family].edge_names(parameters) if known.has_edges else ()
+    structure = known.structure(**parameters)
+    luts = flip_flops = 0.0
+    for name, for_luts, for_flip_flops in known.edge_weights if few else known.weights:
+        count = structure[name]
+        luts += for_luts * count
+        flip_flops += for_flip_flops * count
+    return UnitFigures(
+        whole(luts),
+        known.luts.sigma_of(parameters) if few else known.sigma,
+        whole(flip_flops),
+        (*beyond, *(name for name in few if name not in beyond)) if few else tuple(beyond),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _FamilyModels:
+    """What prices the units of a family.
+
+    Attributes:
+        luts: the model of LUTs.
+        sigma: of units that are no edges.
+        bounds: parameters with the least and greatest measured value.
+        rows: measured units.
+        structure: of the family.
+        weights: features with their coefficients of LUTs and of flip-flops.
+        edge_weights: the same of edges.
+        has_edges: whether the family has any.
+    """
+
+    luts: UnitModel
+    sigma: float
+    bounds: tuple[tuple[str, int, int], ...]
+    rows: Mapping[frozenset[tuple[str, int]], Measurement]
+    structure: Callable[..., Mapping[str, float]]
+    weights: tuple[tuple[str, float, float], ...]
+    edge_weights: tuple[tuple[str, float, float], ...]
+    has_edges: bool
+
+
+@lru_cache(maxsize=1 << 8)
+def _family(family: str, flow: str) -> _FamilyModels:
+    luts, flip_flops, known = unit_model(family, flow, "luts"), unit_model(family, flow, "flip_flops"), FAMILIES[family]
+    return _FamilyModels(
+        luts,
+        luts.sigma,
+        tuple((name, low, high) for name, (low, high) in luts.ranges.items()),
+        {key: row for (own, key), row in _measured(flow).items() if own == family},
+        known.structure,
+        _side_by_side(luts.weights(is_edge=False), flip_flops.weights(is_edge=False)),
+        _side_by_side(luts.weights(is_edge=True), flip_flops.weights(is_edge=True)),
+        bool(known.edges or known.coded_edges),
+    )
+
+
+def _side_by_side(luts: Mapping[str, float], flip_flops: Mapping[str, float]) -> tuple[tuple[str, float, float], ...]:
+    return tuple((name, luts.get(name, 0.0), flip_flops.get(name, 0.0)) for name in {**luts, **flip_flops})
 
 
 def unit_estimate(family: str, *, flow: str = "xcup", column: str = "luts", **parameters: int) -> Estimate:
@@ -193,13 +314,19 @@ def _record(model: UnitModel) -> dict[str, Any]:
         "family": model.family,
         "flow": model.flow,
         "column": model.column,
-        "coefficients": {name: float(f"{value:.6g}") for name, value in model.coefficients.items()},
+        "coefficients": _rounded(model.coefficients),
+        "edge_coefficients": _rounded(model.edge_coefficients),
         "left_out_widths": _error_record(model.left_out_widths),
         "left_out_formats": _error_record(model.left_out_formats),
-        "rivals": {name: round(value, 4) for name, value in model.rivals.items()},
+        "edges": _error_record(model.edges),
+        "rivals": {name: _error_record(error) for name, error in model.rivals.items()},
         "rows": model.rows,
         "ranges": {name: list(ends) for name, ends in model.ranges.items()},
     }
+
+
+def _rounded(coefficients: Mapping[str, float]) -> dict[str, float]:
+    return {name: float(f"{value:.6g}") for name, value in coefficients.items()}
 
 
 def _error_record(error: ModelError | None) -> dict[str, float] | None:
@@ -215,9 +342,15 @@ def _model(record: Mapping[str, Any]) -> UnitModel:
         flow=record["flow"],
         column=record["column"],
         coefficients=MappingProxyType(dict(record["coefficients"])),
-        left_out_widths=ModelError(**record["left_out_widths"]) if record["left_out_widths"] else None,
-        left_out_formats=ModelError(**record["left_out_formats"]) if record["left_out_formats"] else None,
-        rivals=MappingProxyType(dict(record["rivals"])),
+        edge_coefficients=MappingProxyType(dict(record["edge_coefficients"])),
+        left_out_widths=_error(record["left_out_widths"]),
+        left_out_formats=_error(record["left_out_formats"]),
+        edges=_error(record["edges"]),
+        rivals=MappingProxyType({name: ModelError(**error) for name, error in record["rivals"].items()}),
         rows=record["rows"],
         ranges=MappingProxyType({name: (ends[0], ends[1]) for name, ends in record["ranges"].items()}),
     )
+
+
+def _error(record: Mapping[str, Any] | None) -> ModelError | None:
+    return ModelError(**record) if record else None

@@ -52,6 +52,8 @@ def corrected_engine(folding: Folding, price: Callable[[Folding], Cost]) -> Cost
     If engines of its style were reported whole, what its parts would be multiplied by does not count.
     """
     correction = current_correction()
+    if not correction.families:
+        return price(folding)
     style = style_of(folding).value
     if not correction.knows(style):
         return price(folding)

@@ -16,7 +16,7 @@ from hwmodels.vendor_fits import Figure, Leaving, errors, left_out_estimates
 from hwmodels.vendor_rows import VendorStyle, fit_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from hwmodels.vendor_fits import Errors
     from hwmodels.vendor_rows import VendorLayer
@@ -34,6 +34,15 @@ class PeerErrors:
     peer: str
     scale: float
     errors: Errors
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerEstimates:
+    """What a peer's formula says of some layers in LUTs, in their order; ``scale`` as in `PeerErrors`."""
+
+    peer: str
+    scale: float
+    luts: tuple[float, ...]
 
 
 def finn_r_luts(layer: VendorLayer) -> float:
@@ -119,12 +128,25 @@ def peer_errors() -> tuple[PeerErrors, ...]:
         measured = [float(row.luts) for row in rows]
         ours = left_out_estimates(style, Figure.LUTS, Leaving.LAYER)
         found.append(PeerErrors(style=style, peer="ours", scale=1.0, errors=errors(ours, measured)))
-        for peer, formula, is_in_luts in _PEERS:
-            raw = [float(formula(row.layer)) for row in rows]
-            ratios = [whole / part for whole, part in zip(measured, raw, strict=True)]
-            scale = 1.0 if is_in_luts else statistics.median(ratios)
-            scaled = errors([scale * one for one in raw], measured)
-            found.append(PeerErrors(style=style, peer=peer, scale=scale, errors=scaled))
+        for one in peer_estimates([row.layer for row in rows], measured):
+            judged = errors(one.luts, measured)
+            found.append(PeerErrors(style=style, peer=one.peer, scale=one.scale, errors=judged))
+    return tuple(found)
+
+
+def peer_estimates(layers: Sequence[VendorLayer], measured: Sequence[float]) -> tuple[PeerEstimates, ...]:
+    """What peers say of layers or engines of one style.
+
+    Args:
+        layers: of one style.
+        measured: their LUTs, to scale numbers that are no LUTs.
+    """
+    found = []
+    for peer, formula, is_in_luts in _PEERS:
+        raw = [float(formula(layer)) for layer in layers]
+        ratios = [whole / part for whole, part in zip(measured, raw, strict=True)]
+        scale = 1.0 if is_in_luts else statistics.median(ratios)
+        found.append(PeerEstimates(peer=peer, scale=scale, luts=tuple(scale * one for one in raw)))
     return tuple(found)
 
 

@@ -6,19 +6,26 @@ import math
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from hwmodels.composition import FIXED_LANE, LOGIC, MEMORY, MINIFLOAT_LANE, REQUANTISER, compose, device_notes
-from hwmodels.energy import anchor, logic_energy, memory_energy
+from hwmodels.composition import LOGIC, Bill, compose, device_notes
+from hwmodels.energy import anchor, memory_energy
+from hwmodels.engine_layouts import pool_window
+from hwmodels.engine_memories import window_memory
 from hwmodels.folding import MemoryStyle
-from hwmodels.memory import Access, memory_cost
-from hwmodels.operands import decode_luts, decode_notes, has_ordered_codes, value_bits
-from hwmodels.units import multiplier_luts, requantiser_notes, requantiser_round_luts_per_bit
-from hwmodels.windows import first_window_positions, held_positions
+from hwmodels.memory import memory_budget
+from hwmodels.memory_units import written
+from hwmodels.operands import decode_notes, decoder, has_ordered_codes, is_signed, value_bits
+from hwmodels.rtl.comparators import MAXIMUM
+from hwmodels.rtl.comparators import MAXIMUM_BITS as MOST_COMPARED_BITS
+from hwmodels.stream_units import HANDSHAKE_LUTS, rounding, stream_energy
+from hwmodels.units import adder, priced, requantising_multiplier
+from hwmodels.windows import first_window_positions, held_positions, overlaps
 
 if TYPE_CHECKING:
     from emulation.formats import Format
     from emulation.network import Window
     from hwmodels.costs import Cost
     from hwmodels.devices import Device
+    from hwmodels.memory_units import MemoryUnit
 
 
 class Pool(Enum):
@@ -68,55 +75,55 @@ def pool_cost(
     out_space = window.output_space(space)
     arrive = math.prod(space) * groups
     state_bits = _state_bits(pool, number_format, window)
-    if _overlaps(window):
+    shared = overlaps(window)
+    if shared:
         words, bits = held_positions(window, space) * groups, lanes * number_format.width
         interval = max(arrive, math.prod(out_space) * window.taps * groups)
     else:
         words, bits = math.prod(out_space[1:]) * groups, lanes * state_bits
         interval = arrive
-    memory = memory_cost(words, bits, style=MemoryStyle.AUTO, device=device, access=Access.READ_WRITE)
-    counters = sum(size.bit_length() for size in (*space, *window.kernel, groups))
-    # Counters a LUT a bit and the handshake; assumed like all control logic.
-    luts = {MEMORY: float(memory.luts), LOGIC: 10.0 + counters}
-    notes = device_notes(device) + decode_notes(number_format)
-    registers = lanes * (number_format.width + state_bits) + counters
+    bill = Bill()
+    bram18s = urams = 0
+    memory = _line_buffer(window, space, groups, bits, device) if shared else None
+    if memory is None:
+        memory = written(words, bits, MemoryStyle.AUTO, memory_budget(device))
+        counters = sum(size.bit_length() for size in (*space, *window.kernel, groups))
+        bill.assume(LOGIC, HANDSHAKE_LUTS + counters, counters)
+    memory.add_to(bill)
+    bram18s, urams = memory.bram18s, memory.urams
+    for unit in decoder(number_format) if pool is Pool.AVERAGE or not has_ordered_codes(number_format) else ():
+        bill.add(unit, lanes)
+    bill.flip_flops += lanes * (number_format.width + state_bits)
     if pool is Pool.MAXIMUM:
-        # A comparison is a subtraction (the measured adder), the choice half a LUT a bit.
-        luts[FIXED_LANE] = lanes * 1.5 * state_bits
-        if not has_ordered_codes(number_format):
-            # What is compared are the integers; the code of the larger one is kept beside it.
-            luts[MINIFLOAT_LANE] = lanes * decode_luts(number_format)
+        # What is compared are codes, or the integers they mean with the code of the larger one kept beside it.
+        compared = min(state_bits, MOST_COMPARED_BITS)
+        bill.add(priced(MAXIMUM, inputs=2, width=compared, signed=int(is_signed(number_format)), running=0), lanes)
     else:
         count = pool_requantisers(window, lanes)
-        if decode := decode_luts(number_format):
-            luts[MINIFLOAT_LANE] = lanes * decode
-        luts[FIXED_LANE] = float(lanes * state_bits)
-        rounding = requantiser_round_luts_per_bit() * state_bits
-        luts[REQUANTISER] = count * (multiplier_luts(state_bits, multiplier_bits) + rounding)
-        registers += count * (2 * state_bits + multiplier_bits)
-        notes += requantiser_notes(state_bits, multiplier_bits)
-    process = anchor(device.energy_anchor)
-    logic = {family: count for family, count in luts.items() if family != MEMORY}
+        bill.add(adder(state_bits), lanes)
+        bill.add(requantising_multiplier(state_bits, multiplier_bits), count)
+        bill.add(rounding(state_bits + multiplier_bits), count)
+        bill.flip_flops += count * (2 * state_bits + multiplier_bits)
     # Each value is kept once and read once (overlapping windows: once a tap); a partial result is read and written.
-    taken = math.prod(out_space) * window.taps * channels if _overlaps(window) else math.prod(space) * channels
+    taken = math.prod(out_space) * window.taps * channels if shared else math.prod(space) * channels
+    process = anchor(device.energy_anchor)
     moved = memory_energy([(words, (math.prod(space) * channels + taken) * bits / lanes)], process)
     return compose(
-        luts,
-        flip_flops=registers,
-        bram18s=memory.bram18s,
-        urams=memory.urams,
+        bill,
+        bram18s=bram18s,
+        urams=urams,
         interval_cycles=interval,
-        energy_pj=interval * logic_energy(logic, registers, process) + moved,
+        energy_pj=stream_energy(bill, interval, device) + moved,
+        memory_pj=moved,
         fill_cycles=first_window_positions(window, space) * groups + (3 if pool is Pool.MAXIMUM else 5),
-        notes=notes,
+        notes=device_notes(device) + decode_notes(number_format),
     )
 
 
-def _overlaps(window: Window) -> bool:
-    return any(
-        stride < dilation * (kernel - 1) + 1
-        for stride, kernel, dilation in zip(window.stride, window.kernel, window.dilation, strict=True)
-    )
+def _line_buffer(window: Window, space: tuple[int, ...], groups: int, bits: int, device: Device) -> MemoryUnit | None:
+    """The window generator that reads overlapping windows tap by tap; None where there is no RTL."""
+    layout = pool_window(window, space, groups)
+    return None if layout is None else window_memory(layout, bits, memory_budget(device))
 
 
 def _state_bits(pool: Pool, number_format: Format, window: Window) -> int:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from emulation.datapaths import Arithmetic, NarrowAccumulator, Order
 from emulation.formats import FixedPoint
 from emulation.lmul_ranges import product_unit_exponent
-from emulation.rules import Overflow
-from hwmodels.composition import LOGIC, REQUANTISER, SHIFTER
-from hwmodels.minifloat_units import Significand
-from hwmodels.units import SATURATE_LUTS_PER_BIT, requantiser_round_luts_per_bit, shifter_luts
+from emulation.rules import Overflow, Rounding
+from hwmodels.operands import Significand
+from hwmodels.rtl.narrow_accumulators import MAXIMUM_TERM, NARROW_ACCUMULATOR
+from hwmodels.units import accumulator as exact_accumulator
+from hwmodels.units import adder, leading_one, priced, shifter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from emulation.formats import Format, MiniFloat
+    from hwmodels.units import Priced
 
 FLOAT_GUARD_BITS: Final = 3
 """Guard, round and sticky bit of a floating-point addition that rounds once (IEEE 754 adders; textbook structure)."""
@@ -29,34 +29,49 @@ class Register:
 
     Attributes:
         bits: of the register.
-        adder_luts: of adding a sum of products; measured adders, a LUT a bit.
-        tree_bits: bits beyond which sums of products need not be kept; None if all of them count.
-        other_luts: of alignment, rounding, saturation by family of units.
-        registers: bits of registers besides ``bits``.
         read_bits: of the integer a requantiser multiplies.
+        narrow: parameters of a `hwmodels.rtl.narrow_accumulators.narrow_accumulator`; None if sums are exact, or
+            floating point.
+        composed: units in place of one that was measured: a floating-point adder.
         read_shift_bits: of the shifter between a requantiser's product and its rounding; 0 for a constant shift.
+        tree_bits: bits beyond which sums of products need not be kept; None if all of them count.
+        registers: bits of registers besides those of the units.
+        chosen_bits: bits of multiplexers that choose which partial sum is added; assumed.
         notes: what is assumed.
     """
 
     bits: int
-    adder_luts: float
     read_bits: int
+    narrow: tuple[tuple[str, int], ...] | None = None
+    composed: tuple[Priced, ...] = ()
     read_shift_bits: int = 0
     tree_bits: int | None = None
-    other_luts: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     registers: int = 0
+    chosen_bits: int = 0
     notes: tuple[str, ...] = ()
 
+    def units(self, term_bits: int, *, carry: int, bias: int, several: bool) -> tuple[Priced, ...]:
+        """What adds terms of so many bits to the register.
 
+        Args:
+            term_bits: of the sum of a chunk of products.
+            carry: 1 if a bit is added with every term.
+            bias: 1 if sums start from a bias.
+            several: whether an output has more than one term.
+        """
+        if self.composed:
+            return self.composed
+        if self.narrow is None:
+            return (exact_accumulator(term_bits, self.bits, bias=bias, carry=carry, several=several),)
+        given = dict(self.narrow)
+        term = min(max(term_bits, given["dropped"] + 1, 2), MAXIMUM_TERM)
+        return (priced(NARROW_ACCUMULATOR, term=term, **given, bias=bias),)
+
+
+@lru_cache(maxsize=1 << 10)
 def exact_register(bits: int) -> Register:
     """A register that holds every sum: one adder as wide as it is."""
-    return Register(bits=bits, adder_luts=float(bits), read_bits=bits)
-
-
-def saturated_register(bits: int) -> Register:
-    """The register of block products: wide enough for every sum of the calibrated range, saturated when it is read."""
-    saturate = MappingProxyType({REQUANTISER: SATURATE_LUTS_PER_BIT * bits})
-    return Register(bits=bits, adder_luts=float(bits), read_bits=bits, other_luts=saturate)
+    return Register(bits=bits, read_bits=bits)
 
 
 def names_its_chunk(arithmetic: Arithmetic, weight_format: Format, activation_format: Format) -> bool:
@@ -75,8 +90,8 @@ def names_its_chunk(arithmetic: Arithmetic, weight_format: Format, activation_fo
 def narrow_register(accumulator: NarrowAccumulator, *, product_exponent: int, sum_bits: int, chunks: int) -> Register:
     """The register of a narrow accumulator.
 
-    Fixed point that wraps is an adder as wide as the register. Saturation adds the multiplexers of the bounds (measured
-    in the requantisers), rounding one more adder. A balanced tree over the chunks keeps one partial sum per level.
+    In fixed point it is a measured unit, which rounds half to even or floors, saturates or wraps; other roundings are
+    priced as half to even. A balanced tree over the chunks keeps one partial sum per level.
 
     Args:
         accumulator: its format, rounding, overflow and order.
@@ -90,50 +105,54 @@ def narrow_register(accumulator: NarrowAccumulator, *, product_exponent: int, su
         return _float_register(accumulator.format, sum_bits, partial)
     bits = accumulator.format.width
     dropped = max(0, accumulator.format.unit_exponent - product_exponent)
-    kept = bits + dropped
-    other: dict[str, float] = {}
-    if dropped:
-        other[REQUANTISER] = requantiser_round_luts_per_bit() * kept
+    rounding = accumulator.rounding
     wraps = accumulator.overflow is Overflow.WRAP
-    if not wraps:
-        other[REQUANTISER] = other.get(REQUANTISER, 0.0) + SATURATE_LUTS_PER_BIT * bits
-    if partial:
-        other[LOGIC] = partial / 2  # which partial sum is added: two bits of a two-to-one multiplexer in a LUT
+    other_rounding = bool(dropped) and rounding not in (Rounding.HALF_EVEN, Rounding.FLOOR)
+    note = f"accumulator {accumulator}: this rounding has no RTL, priced as half to even"
     return Register(
         bits=bits,
         read_bits=bits,
-        adder_luts=float(kept if wraps else max(kept, sum_bits) + 1),
-        tree_bits=kept if wraps else None,
-        other_luts=MappingProxyType(other),
+        narrow=(
+            ("accumulator", max(bits, 2)),
+            ("dropped", dropped),
+            ("half_even", int(dropped > 0 and rounding is not Rounding.FLOOR)),
+            ("saturate", int(not wraps)),
+        ),
+        tree_bits=bits + dropped if wraps else None,
         registers=partial,
-        notes=("accumulator that rounds: composed of a measured adder and rounding",) if dropped else (),
+        chosen_bits=partial,
+        notes=(note,) if other_rounding else (),
     )
 
 
 def _float_register(number_format: MiniFloat, sum_bits: int, partial: int) -> Register:
-    """Normalise the chunk's sum, align the smaller number, add, normalise, round: two shifters and two searches.
+    """Normalise the chunk's sum, align the smaller number, add, normalise, round: three shifters and two searches.
 
-    A requantiser multiplies the significand and shifts by the exponent (as measured requantisers with a runtime shift
-    do). Shifters are measured units; the searches for the leading one (about every bit once, five new bits a LUT, and a
-    test for each digit of the shift) and the comparison of exponents are assumed, as in `hwmodels.output_stage`.
+    A requantiser multiplies the significand and shifts by the exponent. There is no RTL of it: measured shifters,
+    adders and searches for the leading one, in the arrangement of an IEEE 754 adder.
     """
     working = number_format.mantissa_bits + 1 + FLOAT_GUARD_BITS
-    sum_digits, digits = sum_bits.bit_length(), working.bit_length()
-    shifts = shifter_luts(sum_bits, sum_digits) + 2 * shifter_luts(working, digits)
-    searches = sum_bits / 5 + sum_digits + working / 5 + digits
-    exponents = 3 * (number_format.exponent_bits + 1)
-    rounding = requantiser_round_luts_per_bit() * working + SATURATE_LUTS_PER_BIT * number_format.width
+    digits = working.bit_length()
+    units = (
+        leading_one(sum_bits),
+        shifter(sum_bits, sum_bits.bit_length()),
+        shifter(working, digits),
+        adder(working + 1),
+        leading_one(working),
+        shifter(working, digits),
+        # Comparison of exponents, and its change by each normalisation.
+        *(adder(number_format.exponent_bits + 1) for _ in range(3)),
+        adder(number_format.width),
+    )
     return Register(
         bits=number_format.width,
         read_bits=number_format.mantissa_bits + 2,
         read_shift_bits=Significand.of(number_format).largest_shift.bit_length(),
-        adder_luts=float(working + 1),
-        other_luts=MappingProxyType(
-            {SHIFTER: shifts, REQUANTISER: rounding, LOGIC: searches + exponents + partial / 2}
-        ),
-        registers=partial + sum_bits + working,
+        composed=units,
+        registers=number_format.width + partial + sum_bits + working,
+        chosen_bits=partial,
         notes=(
-            f"accumulator {number_format}: composed of measured shifters and adders and assumed searches; one addition "
+            f"accumulator {number_format} has no RTL: composed of measured shifters, adders and searches; one addition "
             "a cycle is assumed",
         ),
     )

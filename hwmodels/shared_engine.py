@@ -33,20 +33,22 @@ from typing import TYPE_CHECKING, Final
 
 from hwmodels.array_work import ArrayWork, array_work
 from hwmodels.bandwidth import READER_FLIP_FLOPS, READER_LUTS, buffer_words
-from hwmodels.composition import FIXED_LANE, LOGIC, MEMORY, REQUANTISER, compose, device_notes
+from hwmodels.composition import LOGIC, Bill, bill_of, compose, device_notes
 from hwmodels.costs import Cost
 from hwmodels.engine_shapes import EngineShape, WeightSource
-from hwmodels.engines import DSP_STAGES, HANDSHAKE_LUTS, LUT_MULTIPLIER_STAGES, REQUANTISER_STAGES, RequantiseScale
+from hwmodels.engines import LUT_MULTIPLIER_STAGES
 from hwmodels.folding import MemoryStyle, MultiplierStyle
-from hwmodels.memory import Access, MemoryCost, memory_budget, packed_memory
+from hwmodels.memory import Access, memory_budget, packed_memory
+from hwmodels.memory_units import MemoryUnit, stored, written
 from hwmodels.registers import names_its_chunk
+from hwmodels.requantisers import RequantiseScale
+from hwmodels.rtl.dsp_multipliers import DSP_MULTIPLIER
+from hwmodels.rtl.dsp_multipliers import REGISTERS as DSP_STAGES
+from hwmodels.shared_energy import array_logic_pj
+from hwmodels.stream_units import HANDSHAKE_LUTS
 from hwmodels.sums import usable_foldings
 from hwmodels.table_units import TableScope
-from hwmodels.units import (
-    multiplier_luts,
-    requantiser_notes,
-    requantiser_round_luts_per_bit,
-)
+from hwmodels.units import Priced, accumulator, cast_of_product, priced, requantising_multiplier
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,6 +64,8 @@ COUNTER_BITS: Final = 16
 """Bits of a counter or an address of the control; assumed."""
 COUNTERS: Final = 12
 """Passes, steps, positions, four axes of a window and its place, and four addresses; assumed."""
+REQUANTISER_STAGES: Final = 3
+"""Registers of a requantiser: product, rounded, code."""
 BIAS_BITS: Final = 32
 """Width of a bias that decides which kind of memory holds all of them."""
 MULTIPLEXER_LUTS_PER_BIT: Final = 0.5
@@ -159,53 +163,55 @@ class SharedEngine:
 
     def accumulator_cost(self, bits: int) -> Cost:
         """Exact accumulators of so many bits: an adder and a register per output."""
-        return compose({FIXED_LANE: float(self.array.pe * bits)}, flip_flops=self.array.pe * bits)
+        return compose(bill_of([(accumulator(bits, bits, bias=1, carry=0, several=True), self.array.pe)]))
 
     def register_cost(self, bits: int) -> Cost:
         """Sums of so many bits that wait while the next are made, biases as wide, and requantisers that read them."""
-        pe, count, multiplier = self.array.pe, self.requantisers, self.multiplier_bits
+        pe, count = self.array.pe, self.requantisers
         words = sum(work.passes for name, work in self.work.items() if self.layers[name].shape.has_bias)
         biases = self.memory(words, pe * bits, Access.READ_ONLY, widest=pe * BIAS_BITS)
-        serial = pe * bits * MULTIPLEXER_LUTS_PER_BIT if count < pe else 0.0
-        luts = requantiser_round_luts_per_bit() * bits + (0.0 if self.in_dsps else multiplier_luts(bits, multiplier))
+        bill = Bill()
+        biases.add_to(bill)
+        if count < pe:
+            bill.assume(LOGIC, pe * bits * MULTIPLEXER_LUTS_PER_BIT)
+        for unit in self._requantiser(bits, in_dsps=self.in_dsps):
+            bill.add(unit, count)
+        bill.flip_flops += pe * bits + count * (2 * bits + self.multiplier_bits)
         # An unsigned multiplier takes one more bit in the signed multiplier of a DSP.
-        dsps = count * self.device.dsp.tiles(bits, multiplier + 1) if self.in_dsps else 0
-        return compose(
-            {REQUANTISER: count * luts, MEMORY: float(biases.luts), LOGIC: serial},
-            flip_flops=pe * bits + count * (2 * bits + multiplier),
-            dsps=dsps,
-            bram18s=biases.bram18s,
-            urams=biases.urams,
-            notes=requantiser_notes(bits, multiplier),
+        dsps = count * self.device.dsp.tiles(bits, self.multiplier_bits + 1) if self.in_dsps else 0
+        return compose(bill, dsps=dsps, bram18s=biases.bram18s, urams=biases.urams)
+
+    def _requantiser(self, bits: int, *, in_dsps: bool) -> tuple[Priced, Priced]:
+        factor = self.multiplier_bits
+        times = (
+            priced(DSP_MULTIPLIER, a=bits, b=factor, a_signed=1, b_signed=0)
+            if in_dsps
+            else requantising_multiplier(bits, factor)
         )
+        return times, cast_of_product(bits + factor)
 
     def weight_cost(self, bits: int) -> Cost:
         """The memory of all weights with formats of so many bits, and the register behind it."""
         lanes, widest = self.array.lanes, self.array.lanes * max(bits, self.widest_weight_bits)
-        stored = [self.work[name].words for name, one in self.layers.items() if _is_stored(one)]
+        kept = [self.work[name].words for name, one in self.layers.items() if _is_stored(one)]
         copied = [self.work[name].words for name, one in self.layers.items() if not _is_stored(one)]
-        luts, flip_flops = 0.0, lanes * bits
+        bill = Bill()
+        bill.flip_flops += lanes * bits
         notes: tuple[str, ...] = ()
         offchip = self.array.weight_memory is MemoryStyle.OFFCHIP
         found = []
-        if offchip and stored:
-            found.append(self.memory(buffer_words(max(stored)), lanes * bits, Access.READ_WRITE, widest=widest))
-            luts, flip_flops = luts + READER_LUTS, flip_flops + READER_FLIP_FLOPS
+        if offchip and kept:
+            found.append(self.memory(buffer_words(max(kept)), lanes * bits, Access.READ_WRITE, widest=widest))
+            bill.assume(LOGIC, READER_LUTS, READER_FLIP_FLOPS)
             notes = ("weights off the chip: bounded by the peak bandwidth; reader and double buffer assumed",)
-        elif stored:
+        elif kept:
             style = self.array.weight_memory
-            found.append(self.memory(sum(stored), lanes * bits, Access.READ_ONLY, widest=widest, style=style))
+            found.append(self.memory(sum(kept), lanes * bits, Access.READ_ONLY, widest=widest, style=style))
         if copied:
             found.append(self.memory(max(copied), lanes * bits, Access.READ_WRITE, widest=widest))
-            luts += lanes * bits * MULTIPLEXER_LUTS_PER_BIT if stored else 0.0
-        held = together(found)
-        return compose(
-            {MEMORY: float(held.luts), LOGIC: luts},
-            flip_flops=flip_flops,
-            bram18s=held.bram18s,
-            urams=held.urams,
-            notes=notes,
-        )
+            bill.assume(LOGIC, lanes * bits * MULTIPLEXER_LUTS_PER_BIT if kept else 0.0)
+        blocks = together(bill, found)
+        return compose(bill, bram18s=blocks[0], urams=blocks[1], notes=notes)
 
     def activation_cost(self, word_bits: int) -> Cost:
         """The memory of all tensors with so many bits for simd values, its rotation, the inputs of two positions."""
@@ -215,12 +221,22 @@ class SharedEngine:
         rotation = word_bits * (2 * simd - 1).bit_length() * MULTIPLEXER_LUTS_PER_BIT if banks == 2 else 0.0
         steps = max(work.steps for work in self.work.values())
         inputs = self.memory(2 * steps, word_bits, Access.READ_WRITE, widest=widest)
-        return compose(
-            {MEMORY: float(banks * bank.luts + inputs.luts), LOGIC: rotation},
-            flip_flops=2 * word_bits,
-            bram18s=banks * bank.bram18s + inputs.bram18s,
-            urams=banks * bank.urams + inputs.urams,
-        )
+        bill = Bill()
+        bill.assume(LOGIC, rotation, 2 * word_bits)
+        blocks = together(bill, [*[bank] * banks, inputs])
+        return compose(bill, bram18s=blocks[0], urams=blocks[1])
+
+    @property
+    def control_luts(self) -> float:
+        """LUTs of counters, address generators and handshakes."""
+        return float(HANDSHAKE_LUTS + COUNTERS * COUNTER_BITS)
+
+    def requantise_pj(self, bits: int) -> float:
+        """Picojoules of an output of so many bits: its multiplication, its rounding and its registers."""
+        luts: dict[str, float] = {}
+        for unit in self._requantiser(bits, in_dsps=False):
+            luts[unit.family] = luts.get(unit.family, 0.0) + unit.luts
+        return array_logic_pj(self, luts, 2 * bits + self.multiplier_bits)
 
     def control_cost(self) -> Cost:
         """Counters, addresses, settings and the tables of multipliers: what no format changes."""
@@ -229,16 +245,13 @@ class SharedEngine:
         multipliers = self.memory(words, count * multiplier, Access.READ_ONLY)
         settings = self.memory(len(self.layers), SETTINGS_BITS, Access.READ_ONLY)
         by_sign = any(layer.scale is RequantiseScale.CHANNEL_AND_SIGN for layer in self.layers.values())
-        logic = float(HANDSHAKE_LUTS + COUNTERS * COUNTER_BITS)
+        logic = self.control_luts
         logic += count * multiplier * MULTIPLEXER_LUTS_PER_BIT if by_sign else 0.0
-        held = together([multipliers, settings])
-        return compose(
-            {MEMORY: float(held.luts), LOGIC: logic},
-            flip_flops=COUNTERS * COUNTER_BITS + SETTINGS_BITS,
-            bram18s=held.bram18s,
-            urams=held.urams,
-            notes=device_notes(self.device),
-        )
+        bill = Bill()
+        bill.assume(LOGIC, logic, COUNTERS * COUNTER_BITS + SETTINGS_BITS)
+        notes = (*device_notes(self.device), "shared array: its control has no RTL, counters and settings are assumed")
+        blocks = together(bill, [multipliers, settings])
+        return compose(bill, bram18s=blocks[0], urams=blocks[1], notes=notes)
 
     def memory(
         self,
@@ -248,26 +261,24 @@ class SharedEngine:
         *,
         widest: int = 0,
         style: MemoryStyle = MemoryStyle.AUTO,
-    ) -> MemoryCost:
+    ) -> MemoryUnit:
         """A memory of one kind for all widths up to ``widest``, so that its cost grows with the width."""
         budget = memory_budget(self.device)
         if style is MemoryStyle.AUTO:
             chosen = packed_memory(words, max(bits, widest), style, access, budget)
             style = MemoryStyle.URAM if chosen.urams else MemoryStyle.BRAM if chosen.bram18s else MemoryStyle.LUTRAM
-        return packed_memory(words, bits, style, access, budget)
+        return (stored if access is Access.READ_ONLY else written)(words, bits, style, budget)
 
 
 def _is_stored(layer: SharedLayer) -> bool:
     return layer.shape.weights is WeightSource.STORED
 
 
-def together(memories: list[MemoryCost]) -> MemoryCost:
-    """Several memories side by side."""
-    return MemoryCost(
-        luts=sum(one.luts for one in memories),
-        bram18s=sum(one.bram18s for one in memories),
-        urams=sum(one.urams for one in memories),
-    )
+def together(bill: Bill, memories: list[MemoryUnit]) -> tuple[int, int]:
+    """Several memories into a bill; returns halves of block RAM, and UltraRAMs."""
+    for one in memories:
+        one.add_to(bill)
+    return sum(one.bram18s for one in memories), sum(one.urams for one in memories)
 
 
 def grown(costs: list[Cost]) -> list[Cost]:
@@ -286,6 +297,7 @@ def grown(costs: list[Cost]) -> list[Cost]:
                 dsps=max(cost.dsps, last.dsps),
                 bram18s=max(cost.bram18s, last.bram18s),
                 urams=max(cost.urams, last.urams),
+                gates=max(cost.gates, last.gates),
             )
         )
     return found

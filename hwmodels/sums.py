@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from emulation.datapaths import AlignedAccumulator, Arithmetic, NarrowAccumulator, Product
@@ -12,10 +13,9 @@ from emulation.lmul_ranges import product_unit_exponent
 from emulation.rules import Rounding
 from hwmodels.accumulators import accumulator_bits, product_range, range_bits
 from hwmodels.block_units import BlockStage, block_stage, blocks_at_once, fits_blocks, scale_words
-from hwmodels.composition import FIXED_LANE, MINIFLOAT_LANE
 from hwmodels.folding import FoldingError
 from hwmodels.lanes import lane
-from hwmodels.lmul_units import largest_product
+from hwmodels.lmul_lanes import largest_product
 from hwmodels.operands import block_of
 from hwmodels.registers import (
     FLOAT_GUARD_BITS,
@@ -23,19 +23,20 @@ from hwmodels.registers import (
     exact_register,
     names_its_chunk,
     narrow_register,
-    saturated_register,
 )
-from hwmodels.units import adder_tree, multiplier_luts
+from hwmodels.rtl.binary_planes import PLANE_SCALE, PLANE_SUM
+from hwmodels.rtl.lanes import MAXIMUM_LANES
+from hwmodels.units import Priced, adder_tree, priced, tree_bits
+from hwmodels.units import accumulator as exact_accumulator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
-    from emulation.datapaths import Accumulator
-    from emulation.formats import Format
+    from emulation.formats import BlockScaled, Format
     from hwmodels.engine_shapes import EngineShape
     from hwmodels.folding import Folding
     from hwmodels.lanes import Lane
-    from hwmodels.table_units import TableScope
+    from hwmodels.table_units import Planes, TableScope
 
 BLOCK_REGISTER_BITS: Final = 32
 """Width of a block engine's exact accumulator unless it is given (hardware mode's own default)."""
@@ -43,22 +44,33 @@ BLOCK_REGISTER_BITS: Final = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SumCost:
-    """What one output's sum takes beyond the lanes.
+    """What one output's sum takes.
 
     Attributes:
-        luts: by family.
-        registers: bits behind the adders.
-        levels: pipeline stages.
+        units: and how many of each.
+        registers: bits behind adders, besides those inside the units.
+        chosen_bits: bits of multiplexers without RTL.
+        levels: pipeline stages before the accumulator.
+        holds_lanes: whether the lanes are inside the units.
     """
 
-    luts: dict[str, float]
-    registers: int
-    levels: int
+    units: tuple[tuple[Priced, float], ...]
+    registers: int = 0
+    chosen_bits: int = 0
+    levels: int = 0
+    holds_lanes: bool = False
+
+    @property
+    def luts(self) -> float:
+        """Of all units."""
+        return sum(count * unit.luts for unit, count in self.units)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Sums:
     """How an engine sums: its lane, its register, and the stage its blocks go through.
+
+    Compared by identity, which makes it a quick key: `sums_of` gives engines that sum alike the same object.
 
     Attributes:
         lane: what multiplies.
@@ -66,7 +78,8 @@ class Sums:
         stage: of blocks, else None.
         held_bits: bits per output between accumulation and requantisation.
         plane_bits: of the sum of one binary plane, 0 without planes.
-        channels: input channels of a tap, along which blocks run.
+        channels: input channels of a tap, along which blocks run; 0 without blocks.
+        bias: 1 if sums start from a bias.
     """
 
     lane: Lane
@@ -75,54 +88,102 @@ class Sums:
     held_bits: int
     plane_bits: int
     channels: int
+    bias: int
 
-    def cost(self, simd: int) -> SumCost:
-        """The sum of ``simd`` products a cycle into one output."""
+    def cost(
+        self, simd: int, *, several: bool, in_dsps: bool = False, dsp_inputs: int = 1, carries: int = 0
+    ) -> SumCost:
+        """The sum of ``simd`` products a cycle into one output.
+
+        Args:
+            simd: products at once.
+            several: whether a sum takes more than one cycle.
+            in_dsps: whether DSPs multiply, so that the lanes are not in LUTs.
+            dsp_inputs: products that leave a DSP as one sum.
+            carries: 1 if what DSPs lent each other is added with the products.
+        """
         if self.lane.planes is not None:
-            luts, registers, levels = adder_tree(simd, self.lane.product_bits)
-            planes = self.lane.planes.planes
-            return SumCost(
-                luts={FIXED_LANE: float(planes * (luts + self.plane_bits))}, registers=planes * registers, levels=levels
-            )
+            return self._planes(simd, self.lane.planes)
         if self.stage is not None:
-            return self._blocks(simd, self.stage)
-        luts, registers, levels = adder_tree(simd, self.lane.product_bits, self.register.tree_bits)
-        found = {self.lane.family: luts + self.register.adder_luts}
-        _add(found, self.register.other_luts)
-        return SumCost(luts=found, registers=registers + self.register.registers, levels=levels)
-
-    def _blocks(self, simd: int, stage: BlockStage) -> SumCost:
-        dot_bits = self.lane.product_bits + (stage.block - 1).bit_length()
-        at_once = blocks_at_once(simd, self.channels, stage.block)
-        each = min(simd, stage.block)
-        luts, registers, levels = adder_tree(each, self.lane.product_bits)
-        if not at_once:  # a block takes several cycles: its dot product has an accumulator of its own
-            luts, registers = luts + dot_bits, registers + dot_bits
-        dots = max(at_once, 1)
-        join, join_registers, join_levels = adder_tree(dots, self.register.bits)
-        found = {self.lane.family: float(dots * luts)}
-        scaled = stage.luts(dot_bits, self.register.bits)
-        if self.register.read_shift_bits and dots == 1:  # a floating-point register aligns what it adds by itself
-            scaled = {MINIFLOAT_LANE: scaled[MINIFLOAT_LANE]}
-        _add(found, {family: dots * count for family, count in scaled.items()})
-        _add(found, {FIXED_LANE: join + self.register.adder_luts})
-        _add(found, self.register.other_luts)
-        waiting = stage.scaled_bits(dot_bits) + self.register.bits  # behind the scale product and the aligner
+            return self._blocks(simd, self.stage, several=several, in_dsps=in_dsps)
+        carries = max(carries, self.lane.carries)
+        bits = self.lane.product_bits + (dsp_inputs - 1).bit_length()
+        if self.register.tree_bits is not None:
+            bits = min(bits, self.register.tree_bits)
+        terms = -(-simd // dsp_inputs)
+        sum_bits = tree_bits(terms, bits, carries)
+        units = self.register.units(sum_bits, carry=carries, bias=self.bias, several=several)
+        found = [(unit, 1.0) for unit in units]
+        if terms > 1:
+            found.insert(0, (adder_tree(terms, bits, carries), 1.0))
         return SumCost(
-            luts=found,
-            registers=dots * (registers + waiting) + join_registers + self.register.registers,
-            levels=levels + 2 + join_levels,
+            units=tuple(found),
+            registers=self.register.registers,
+            chosen_bits=self.register.chosen_bits,
+            levels=(terms - 1).bit_length(),
         )
 
-    def output_luts(self) -> float:
-        """LUTs per requantiser that join binary planes, multiplications by alpha left out."""
-        planes = self.lane.planes
-        return 0.0 if planes is None else float(adder_tree(planes.planes, self.plane_bits + planes.alpha_bits)[0])
+    def _planes(self, simd: int, planes: Planes) -> SumCost:
+        known = min(simd, MAXIMUM_LANES)
+        unit = priced(
+            PLANE_SUM,
+            lanes=known,
+            width=planes.activation_bits,
+            a_signed=planes.activation_signed,
+            accumulator=self.plane_bits,
+            bias=0,
+        )
+        unit = unit if known == simd else unit.times(simd / known, "lanes")
+        return SumCost(units=((unit, float(planes.planes)),), holds_lanes=True)
 
-    def alpha_luts(self) -> float:
-        """LUTs per requantiser of the multiplications by alpha."""
+    def _blocks(self, simd: int, stage: BlockStage, *, several: bool, in_dsps: bool) -> SumCost:
+        dot_bits = self.lane.product_bits + (stage.block - 1).bit_length()
+        at_once = blocks_at_once(simd, self.channels, stage.block)
+        each, dots = min(simd, stage.block), max(at_once, 1)
+        inner: list[tuple[Priced, float]] = []
+        if not at_once:  # a block takes several cycles: its dot product has an accumulator of its own
+            term = tree_bits(each, self.lane.product_bits, self.lane.carries)
+            inner.append((exact_accumulator(term, dot_bits, bias=0, carry=0, several=True), 1.0))
+        exact = self.register.narrow is None and not self.register.composed
+        whole = None
+        if exact and not in_dsps and not self.lane.weight_decoder and not self.lane.activation_decoder:
+            whole = stage.whole(each, self.register.bits)
+        if whole is not None:
+            return SumCost(units=((whole, float(dots)), *inner), holds_lanes=True)
+        parts = stage.parts(dot_bits, self.register.bits)
+        if self.register.composed and dots == 1:  # a floating-point register aligns what it adds by itself
+            parts = parts[:-1]
+        found = [*inner, *((unit, float(dots)) for unit in parts)]
+        if each > 1:
+            found.append((adder_tree(each, self.lane.product_bits, self.lane.carries), float(dots)))
+        if dots > 1:
+            found.append((adder_tree(dots, self.register.bits), 1.0))
+        found += [
+            (unit, 1.0) for unit in self.register.units(self.register.bits, carry=0, bias=self.bias, several=several)
+        ]
+        waiting = stage.scaled_bits(dot_bits) + self.register.bits  # behind the scale product and the aligner
+        return SumCost(
+            units=tuple(found),
+            registers=dots * waiting + self.register.registers,
+            chosen_bits=self.register.chosen_bits,
+            levels=(each - 1).bit_length() + 2 + (dots - 1).bit_length(),
+        )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is composed or assumed of the sums, the lane left out."""
+        if self.stage is None:
+            return self.register.notes
+        if self.stage.is_measured and self.register.narrow is None and not self.register.composed:
+            return self.register.notes
+        return (*self.register.notes, "blocks: scale product and aligner have no RTL beside this register: composed")
+
+    def joined_planes(self) -> Priced | None:
+        """Per requantiser, the multiplications of binary planes by alpha and their sum; None without planes."""
         planes = self.lane.planes
-        return 0.0 if planes is None else planes.planes * multiplier_luts(self.plane_bits, planes.alpha_bits)
+        if planes is None:
+            return None
+        return priced(PLANE_SCALE, planes=planes.planes, width=self.plane_bits, alpha=planes.alpha_bits)
 
 
 def sums_of(
@@ -178,7 +239,18 @@ def sums_of(
         register = exact_register(accumulator)
     plane_bits = found.product_bits + (shape.depth - 1).bit_length() if found.planes else 0
     held = found.planes.planes * plane_bits if found.planes else register.bits
-    return Sums(lane=found, register=register, stage=stage, held_bits=held, plane_bits=plane_bits, channels=channels)
+    return _known_sums(
+        lane=found,
+        register=register,
+        stage=stage,
+        held_bits=held,
+        plane_bits=plane_bits,
+        channels=0 if stage is None else channels,
+        bias=int(shape.has_bias),
+    )
+
+
+_known_sums: Final = lru_cache(maxsize=1 << 12)(Sums)
 
 
 def _block_register(
@@ -191,9 +263,9 @@ def _block_register(
     """
     accumulator = arithmetic.accumulator
     if isinstance(accumulator, AlignedAccumulator):
-        return saturated_register(accumulator.width)
+        return exact_register(accumulator.width)
     if not isinstance(accumulator, NarrowAccumulator):
-        return saturated_register(bits or BLOCK_REGISTER_BITS)
+        return exact_register(bits or BLOCK_REGISTER_BITS)
     at_once = min(accumulator.chunk, scale_words(shape, stage.block))
     growth = (at_once - 1).bit_length()
     exponent = accumulator.format.unit_exponent
@@ -237,64 +309,77 @@ def usable_foldings(
     take lanes that lie inside one block or are whole blocks (`hwmodels.block_units.fits_blocks`), and such accumulators
     ``chunk`` blocks at once.
     """
-    return tuple(
-        folding
-        for folding in foldings
-        if _why_not(folding, shape, weight_format, activation_format, arithmetic) is None
-    )
+    rule = ChunkRule.of(shape, weight_format, activation_format, arithmetic)
+    return tuple(folding for folding in foldings if rule.why_not(folding) is None)
 
 
-def check_datapath(
-    folding: Folding, shape: EngineShape, weight_format: Format, activation_format: Format, arithmetic: Arithmetic
-) -> None:
-    """Check that a folding computes what the datapath says.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkRule:
+    """Which foldings compute what a datapath says.
 
-    Raises:
-        FoldingError: if it does not, with what would.
+    Attributes:
+        shape: what is computed.
+        blocks: those of the operands, if there are any.
+        stage: of blocks, else None.
+        narrow: an accumulator whose sums depend on how many terms are added at once, else None.
     """
-    reason = _why_not(folding, shape, weight_format, activation_format, arithmetic)
-    if reason is not None:
-        raise FoldingError(reason)
 
+    shape: EngineShape
+    blocks: tuple[BlockScaled, ...]
+    stage: BlockStage | None
+    narrow: NarrowAccumulator | None
 
-def _why_not(
-    folding: Folding, shape: EngineShape, weight_format: Format, activation_format: Format, arithmetic: Arithmetic
-) -> str | None:
-    narrow = arithmetic.accumulator
-    stage = block_stage(weight_format, activation_format, shape.in_channels // shape.groups)
-    if stage is not None:
-        return _why_no_blocks(folding, shape, stage, (weight_format, activation_format), narrow)
-    if isinstance(narrow, NarrowAccumulator) and names_its_chunk(arithmetic, weight_format, activation_format):
-        wanted = min(narrow.chunk, shape.depth)
-        if folding.simd != wanted:
-            return f"simd {folding.simd} sums other chunks than accumulator {narrow}: use simd {wanted}"
-    return None
+    @classmethod
+    def of(
+        cls, shape: EngineShape, weight_format: Format, activation_format: Format, arithmetic: Arithmetic
+    ) -> ChunkRule:
+        """The rule of a datapath."""
+        stage = block_stage(weight_format, activation_format, shape.in_channels // shape.groups)
+        found = [block_of(one) for one in (weight_format, activation_format)]
+        narrow = arithmetic.accumulator if isinstance(arithmetic.accumulator, NarrowAccumulator) else None
+        if stage is None and not names_its_chunk(arithmetic, weight_format, activation_format):
+            narrow = None
+        return cls(shape=shape, blocks=tuple(one for one in found if one is not None), stage=stage, narrow=narrow)
 
+    @property
+    def takes_any(self) -> bool:
+        """Whether every folding does."""
+        return self.stage is None and self.narrow is None
 
-def _why_no_blocks(
-    folding: Folding,
-    shape: EngineShape,
-    stage: BlockStage,
-    operands: tuple[Format, Format],
-    accumulator: Accumulator,
-) -> str | None:
-    for blocks in map(block_of, operands):
-        if blocks is not None and not fits_blocks(folding, shape, blocks.block_size):
-            return (
-                f"simd {folding.simd} cuts the blocks of {blocks} along {shape.in_channels // shape.groups} channels: "
-                "use a divisor of every block, or whole blocks"
-            )
-    if isinstance(accumulator, NarrowAccumulator):
-        found = max(blocks_at_once(folding.simd, shape.in_channels // shape.groups, stage.block), 1)
-        wanted = min(accumulator.chunk, scale_words(shape, stage.block))
-        if found != wanted:
-            return (
-                f"simd {folding.simd} adds {found} blocks at once, and accumulator {accumulator} takes {wanted}: use "
-                f"simd {wanted * stage.block}" + (" or a divisor of it" if wanted == 1 else "")
-            )
-    return None
+    def check(self, folding: Folding) -> None:
+        """Check one folding.
 
+        Raises:
+            FoldingError: if it computes something else, with what would do.
+        """
+        reason = self.why_not(folding)
+        if reason is not None:
+            raise FoldingError(reason)
 
-def _add(luts: dict[str, float], more: Mapping[str, float]) -> None:
-    for family, count in more.items():
-        luts[family] = luts.get(family, 0.0) + count
+    def why_not(self, folding: Folding) -> str | None:
+        """Why a folding computes something else; None if it does not."""
+        if self.stage is not None:
+            return self._why_no_blocks(folding, self.stage)
+        if self.narrow is not None:
+            wanted = min(self.narrow.chunk, self.shape.depth)
+            if folding.simd != wanted:
+                return f"simd {folding.simd} sums other chunks than accumulator {self.narrow}: use simd {wanted}"
+        return None
+
+    def _why_no_blocks(self, folding: Folding, stage: BlockStage) -> str | None:
+        shape, channels = self.shape, self.shape.in_channels // self.shape.groups
+        for blocks in self.blocks:
+            if not fits_blocks(folding, shape, blocks.block_size):
+                return (
+                    f"simd {folding.simd} cuts the blocks of {blocks} along {channels} channels: use a divisor of "
+                    "every block, or whole blocks"
+                )
+        if self.narrow is not None:
+            found = max(blocks_at_once(folding.simd, channels, stage.block), 1)
+            wanted = min(self.narrow.chunk, scale_words(shape, stage.block))
+            if found != wanted:
+                return (
+                    f"simd {folding.simd} adds {found} blocks at once, and accumulator {self.narrow} takes {wanted}: "
+                    f"use simd {wanted * stage.block}" + (" or a divisor of it" if wanted == 1 else "")
+                )
+        return None

@@ -1,7 +1,4 @@
-"""Formats that are looked up: decoders, binary planes, and the search that finds a level.
-
-All of it is counted by structure: nothing of this kind was synthesised, so every cost made of it says so.
-"""
+"""Formats that are looked up: decoders, binary planes, and the search that finds a level."""
 
 from __future__ import annotations
 
@@ -11,7 +8,11 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from emulation.formats import BinaryCoded, Codebook, KHot, LearnedCodebook
-from hwmodels.memory import Access, lut_memory_count
+from hwmodels.rtl.activations import MAXIMUM_BITS, MAXIMUM_INDEX, TABLE_ACTIVATION
+from hwmodels.rtl.comparators import LEVEL_SEARCH, MAXIMUM_CODE_BITS
+from hwmodels.rtl.comparators import MAXIMUM_BITS as MOST_COMPARED_BITS
+from hwmodels.rtl.engine_memories import PARAMETER_MEMORY
+from hwmodels.units import Priced, priced
 
 if TYPE_CHECKING:
     from emulation.formats import Format
@@ -40,14 +41,20 @@ class LookUp:
     entry_bits: int
     scope: TableScope = TableScope.TENSOR
 
-    def luts(self, channels: int) -> int:
-        """LUTs of one decoder that serves ``channels`` output channels in turn: one read-only memory in LUTs.
+    def unit(self, channels: int) -> Priced:
+        """One decoder that serves ``channels`` output channels in turn.
 
-        >>> LookUp(index_bits=4, entry_bits=8).luts(1)  # 16 words of 8 bits, two bits in a LUT
-        4
+        >>> LookUp(index_bits=4, entry_bits=8).unit(1).luts  # 16 words of 8 bits, two bits in a LUT
+        4.0
         """
-        tables = channels if self.scope is TableScope.CHANNEL else 1
-        return lut_memory_count(tables << self.index_bits, self.entry_bits, Access.READ_ONLY)
+        return table(self.index_bits, self.entry_bits, channels if self.scope is TableScope.CHANNEL else 1)
+
+
+def table(index_bits: int, entry_bits: int, tables: int = 1) -> Priced:
+    """A read-only memory in LUTs; several tables, or one of very many entries, are read by address."""
+    if tables == 1 and index_bits <= MAXIMUM_INDEX and entry_bits <= MAXIMUM_BITS:
+        return priced(TABLE_ACTIVATION, index=index_bits, entry=entry_bits, seed=1)
+    return priced(PARAMETER_MEMORY, words=tables << index_bits, bits=entry_bits, style=0, seed=1)
 
 
 def look_up(number_format: Format, scope: TableScope) -> LookUp | None:
@@ -69,29 +76,35 @@ def look_up(number_format: Format, scope: TableScope) -> LookUp | None:
 class Planes:
     """Binary planes: ``sum over planes of alpha_i * (sum of plus or minus activations)``.
 
-    Equal to multiplying by the integers ``v = sum alpha_i * b_i`` and adding, since both are exact. Each plane has a
-    tree of additions whose operands a weight bit negates (the exclusive-or shares the adder's LUT: a bit of a sum of
-    two numbers and their two signs is a function of four inputs), and a sum as wide as activations and depth need. At
-    the end each output takes one multiplication by alpha per plane and the sum over the planes.
+    Equal to multiplying by the integers ``v = sum alpha_i * b_i`` and adding, since both are exact. Each plane is a
+    `hwmodels.rtl.binary_planes.plane_sum`; at the end each output takes a `plane_scale`.
 
     Attributes:
         planes: binary digits of a weight.
         alpha_bits: of an alpha.
+        activation_bits: of an activation.
+        activation_signed: 1 if activations are two's complement, else 0.
     """
 
     planes: int
     alpha_bits: int
+    activation_bits: int
+    activation_signed: int
 
 
-def level_search_luts(levels: int, bits: int) -> float:
-    """LUTs that find the nearest of ``levels`` sorted levels: a binary search over their midpoints, one stage a digit.
+def level_search(levels: int, bits: int) -> Priced:
+    """The nearest of ``levels`` sorted levels: a binary search over their midpoints, one bit of the rank a stage."""
+    code_bits = search_stages(levels)
+    known = min(code_bits, MAXIMUM_CODE_BITS)
+    width = min(max(bits, known), MOST_COMPARED_BITS)
+    found = priced(LEVEL_SEARCH, code_bits=known, width=width, signed=1, seed=1)
+    size = (1 << code_bits - known) * max(bits / width, 1.0)
+    return found if size == 1 else found.times(size, "code_bits", "width")
 
-    A stage compares with a midpoint (a subtraction: the measured adder, a LUT a bit), which it reads from a table of as
-    many midpoints as the stages before have told apart.
-    """
-    stages = max(levels - 1, 1).bit_length()
-    tables = sum(lut_memory_count(1 << stage, bits, Access.READ_ONLY) for stage in range(stages))
-    return float(stages * bits + tables)
+
+def search_stages(levels: int) -> int:
+    """Stages of `level_search`."""
+    return max(levels - 1, 1).bit_length()
 
 
 def level_count(number_format: KHot | Codebook) -> int:
@@ -99,9 +112,8 @@ def level_count(number_format: KHot | Codebook) -> int:
     return len(set(number_format.integers) - {None})
 
 
-def code_table_luts(number_format: KHot | Codebook) -> int:
-    """LUTs of the table from the rank of a level to its code; ranks are the codes of sorted codebooks."""
+def code_table(number_format: KHot | Codebook) -> Priced:
+    """The table from the rank of a level to its code; ranks are the codes of sorted codebooks, which need none."""
     if isinstance(number_format, Codebook):
-        return 0
-    ranks = 1 << math.ceil(math.log2(level_count(number_format)))
-    return lut_memory_count(ranks, number_format.width, Access.READ_ONLY)
+        return Priced(TABLE_ACTIVATION, 0.0)
+    return table(math.ceil(math.log2(level_count(number_format))), number_format.width)

@@ -22,6 +22,11 @@ from hwmodels.models import Estimate
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+DELAY_WORDS: Final = (
+    "that of the slowest stage between registers whose depth is known, relative to an 8-bit multiplication in LUTs, "
+    "never megahertz"
+)
+"""What a relative delay is, in words for whoever reads one."""
 COLLAPSED_BITS: Final = 3
 """Products of an operand this narrow become a few gates: they have no rows and no tree, and are left out of the fit."""
 MODEL_FILE: Final = Path(__file__).parent / "data" / "delays.csv"

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import astuple, fields
+from dataclasses import astuple, dataclass, fields
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hwmodels.rows import relative_least_squares
 from hwmodels.synthesis.flow import Status
 from hwmodels.timing import DEPTHS, DelayModel, Depth, is_collapsed, is_reference
 
@@ -18,6 +17,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hwmodels.synthesis.measurements import Measurement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOutDelay:
+    """A measured delay and the estimate of a fit without its family, both relative to the reference unit's delay."""
+
+    row: Measurement
+    measured: float
+    estimated: float
 
 
 def fit_delays(rows: Iterable[Measurement]) -> DelayModel:
@@ -29,31 +37,54 @@ def fit_delays(rows: Iterable[Measurement]) -> DelayModel:
     Raises:
         ValueError: if the reference unit is not among them.
     """
-    known = [row for row in rows if row.status is Status.OK and row.family in DEPTHS]
-    own = [row for row in known if not is_collapsed(row.family, row.parameters)]
-    reference = next((_delay(row) for row in own if is_reference(row.family, row.parameters)), None)
-    if reference is None:
-        raise ValueError("no row of the reference unit, the signed 8 x 8 multiplier: measure it with flow ecp5")
-    found = DelayModel(coefficients=_coefficients(own), reference=reference, sigma=0.0, rows=len(own))
-    errors = [error for family in dict.fromkeys(row.family for row in own) for error in _left_out(own, family)]
+    own = _own(rows)
+    errors = [one.estimated / one.measured - 1.0 for one in left_out_delays(own)]
     sigma = float(np.sqrt(np.mean(np.square(errors)))) if errors else 0.0
-    return DelayModel(coefficients=found.coefficients, reference=reference, sigma=sigma, rows=len(own))
+    return DelayModel(coefficients=_coefficients(own), reference=_reference(own), sigma=sigma, rows=len(own))
 
 
-def _left_out(rows: Sequence[Measurement], family: str) -> list[float]:
-    inside = [row for row in rows if row.family == family]
-    outside = [row for row in rows if row.family != family]
-    if len(outside) < len(fields(Depth)):
-        return []
-    model = DelayModel(coefficients=_coefficients(outside), reference=1.0, sigma=0.0, rows=len(outside))
-    return [model.delay(DEPTHS[family](**row.parameters)) / _delay(row) - 1.0 for row in inside]
+def left_out_delays(rows: Iterable[Measurement]) -> list[LeftOutDelay]:
+    """Every fitted row beside its delay by a fit over the other families.
+
+    Raises:
+        ValueError: if the reference unit is not among them.
+    """
+    own = _own(rows)
+    reference = _reference(own)
+    found = []
+    for family in dict.fromkeys(row.family for row in own):
+        outside = [row for row in own if row.family != family]
+        if len(outside) < len(fields(Depth)):
+            continue
+        model = DelayModel(coefficients=_coefficients(outside), reference=reference, sigma=0.0, rows=len(outside))
+        for row in own:
+            if row.family == family:
+                estimated = model.delay(DEPTHS[family](**row.parameters)) / reference
+                found.append(LeftOutDelay(row=row, measured=_delay(row) / reference, estimated=estimated))
+    return found
+
+
+def _own(rows: Iterable[Measurement]) -> list[Measurement]:
+    """The rows that are fitted."""
+    known = [row for row in rows if row.status is Status.OK and row.family in DEPTHS]
+    return [row for row in known if not is_collapsed(row.family, row.parameters)]
+
+
+def _reference(rows: Iterable[Measurement]) -> float:
+    for row in rows:
+        if is_reference(row.family, row.parameters):
+            return _delay(row)
+    raise ValueError("no row of the reference unit, the signed 8 x 8 multiplier: measure it with flow ecp5")
 
 
 def _coefficients(rows: Sequence[Measurement]) -> MappingProxyType[str, float]:
     features = [astuple(DEPTHS[row.family](**row.parameters)) for row in rows]
     delays = [_delay(row) for row in rows]
-    values = relative_least_squares(features, delays, wholes=delays)
-    return MappingProxyType({term.name: value for term, value in zip(fields(Depth), values, strict=True)})
+    # Errors count in proportion to the delay.
+    scaled = np.asarray(features, dtype=np.float64) / np.asarray(delays)[:, None]
+    values, *_ = np.linalg.lstsq(scaled, np.ones(len(delays)))
+    named = zip(fields(Depth), values, strict=True)
+    return MappingProxyType({term.name: round(float(value), 12) for term, value in named})
 
 
 def _delay(row: Measurement) -> float:

@@ -1,165 +1,292 @@
-"""Integer units in LUTs: multipliers, adder trees, multiply-accumulate lanes, shifters, requantisers.
+"""Prices of units: LUTs and flip-flops by the models fitted on synthesised rows, as compositions add them up.
 
-Every figure is fitted, at first use, on the committed rows of `hwmodels.rows`, or is a count of the structure that
-those rows confirm. LUTs are real numbers here and are rounded up where a `Cost` is made. An unsigned operand of width W
-counts like a signed one of width W: the rows are signed, and the sign only inverts bits of the last partial product.
+Every function here is one family of `hwmodels.rtl.families` under the parameters that compositions need. LUTs are real
+numbers and are rounded up where a `Cost` is made. Widths beyond what a generator takes are priced in proportion, and
+say so.
 """
 
 from __future__ import annotations
 
-import math
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from hwmodels.rows import family_rows, published_fit, relative_least_squares
+from hwmodels.asic_area import logic_gates, memory_gates
+from hwmodels.models import unit_figures, unit_model
+from hwmodels.rtl.activations import TABLE_ACTIVATION
+from hwmodels.rtl.adder_trees import ADDER_TREE, MAXIMUM_LANES, adder_tree_width
+from hwmodels.rtl.block_scales import BLOCK_LEADING_ONE
+from hwmodels.rtl.casts import CAST
+from hwmodels.rtl.dot_products import ADDER
+from hwmodels.rtl.dsp_multipliers import DSP_MULTIPLIER, PACKED_MULTIPLIER
+from hwmodels.rtl.engine_memories import PARAMETER_MEMORY
+from hwmodels.rtl.engine_streams import REPLAY_BUFFER
+from hwmodels.rtl.engine_sums import ACCUMULATOR
+from hwmodels.rtl.engine_sums import MAXIMUM_BITS as MOST_SUM_BITS
+from hwmodels.rtl.memories import WRITTEN_MEMORY
+from hwmodels.rtl.minifloat_casts import MINIFLOAT_CAST
+from hwmodels.rtl.multipliers import MAXIMUM_BITS, MULTIPLIER
+from hwmodels.rtl.parallel_windows import PARALLEL_WINDOW
+from hwmodels.rtl.requantisers import REQUANTISER
+from hwmodels.rtl.shifters import BARREL_SHIFTER
+from hwmodels.rtl.shifters import MAXIMUM_BITS as MOST_SHIFTED_BITS
+from hwmodels.rtl.streams import FIFO
+from hwmodels.rtl.windows import SERIAL_WINDOW
 
-if TYPE_CHECKING:
-    from hwmodels.rows import UnitRow
+COUNTED_MEMORY: Final = "counted memory"
+MEMORIES: Final = frozenset(
+    {
+        COUNTED_MEMORY,
+        PARAMETER_MEMORY,
+        WRITTEN_MEMORY,
+        REPLAY_BUFFER,
+        SERIAL_WINDOW,
+        PARALLEL_WINDOW,
+        FIFO,
+        TABLE_ACTIVATION,
+    }
+)
+"""Families that hold bits: `hwmodels.energy` prices their accesses, `hwmodels.asic_area` their cells."""
+LUT_FLOW: Final = "xcup"
+DSP_FLOW: Final = "xcup-dsp"
+"""The flow that may use DSPs; units that are one are measured in it, all others make the same in both."""
+IN_DSPS: Final = frozenset({DSP_MULTIPLIER, PACKED_MULTIPLIER})
+MOST_FACTOR_BITS: Final = MAXIMUM_BITS
+"""Of an operand of `hwmodels.rtl.multipliers`."""
+MOST_TERM_BITS: Final = 64
+"""Of a term of `hwmodels.rtl.adder_trees`."""
+MOST_CAST_BITS: Final = 192
+"""Of what `hwmodels.rtl.casts` and `hwmodels.rtl.minifloat_casts` take."""
+MEASURED_SHIFT: Final = 14
+"""Greatest constant shift among the rows of casts."""
+REFERENCE_CODE: Final = 8
+REFERENCE_PRODUCT: Final = 40
+"""Bits of the code and of the product at which the price of a cast is parted in two: of a 24-bit accumulator and a
+16-bit multiplier (see `cast_of_product`)."""
 
 
-@lru_cache(maxsize=1 << 14)
-def multiplier_luts(first_bits: int, second_bits: int) -> float:
-    """LUTs of a signed multiplier of rows of partial products.
+@lru_cache(maxsize=1 << 8)
+def gates_a_lut(family: str) -> float:
+    """Two-input NAND gates that a LUT of a family is worth as standard cells, or as macros if it holds bits."""
+    return memory_gates(1.0) if family in MEMORIES else logic_gates({family: 1.0})
 
-    From 3 to 16 bits the published parity fit, above it the published structural fit, which extrapolates best. With a
-    2-bit operand one row of ``a + 1`` LUTs is all there is; with one bit it is an AND gate, two in a dual-output LUT.
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """What one unit takes.
+
+    Attributes:
+        family: of `hwmodels.rtl.families`.
+        luts: LUT6 sites.
+        flip_flops: inside the unit.
+        spread: one standard deviation of ``luts``, in LUTs.
+        outside: parameters that lie outside the measured range.
+        gates: two-input NAND gates that the LUTs are worth (`hwmodels.asic_area`).
+    """
+
+    family: str
+    luts: float
+    flip_flops: float = 0.0
+    spread: float = 0.0
+    outside: tuple[str, ...] = ()
+    gates: float = field(init=False, default=0.0)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "gates", self.luts * gates_a_lut(self.family))
+
+    def times(self, factor: float, *outside: str) -> Priced:
+        """The price in proportion to some size, which lies outside what was measured."""
+        return Priced(
+            self.family,
+            self.luts * factor,
+            self.flip_flops * factor,
+            self.spread * factor,
+            tuple(dict.fromkeys((*self.outside, *outside))),
+        )
+
+    def less(self, other: Priced) -> Priced:
+        """What a unit takes beyond another one of its family."""
+        return Priced(
+            self.family,
+            self.luts - other.luts,
+            self.flip_flops - other.flip_flops,
+            abs(self.spread - other.spread),
+            self.outside,
+        )
+
+
+@lru_cache(maxsize=1 << 17)
+def priced(family: str, /, **parameters: int) -> Priced:
+    """The price of a unit.
+
+    Args:
+        family: of `hwmodels.rtl.families`.
+        parameters: all of the family's own.
+
+    Raises:
+        ValueError: if there is no such unit, or its family has no rows.
+
+    >>> priced("relu", width=8).luts
+    4.0
+    """
+    found = unit_figures(family, DSP_FLOW if family in IN_DSPS else LUT_FLOW, parameters)
+    return Priced(family, found.luts, found.flip_flops, found.luts * found.sigma, found.outside)
+
+
+def multiplier(a: int, b: int, *, a_signed: int = 1, b_signed: int = 1) -> Priced:
+    """A product of two integers in LUTs.
 
     Raises:
         ValueError: if a width is below 1.
 
-    >>> round(multiplier_luts(8, 8))
-    65
+    >>> multiplier(8, 8).luts
+    67.0
     """
-    wide, narrow = max(first_bits, second_bits), min(first_bits, second_bits)
-    if narrow < 1:
-        raise ValueError(f"a multiplier needs operands of at least 1 bit, got {first_bits} x {second_bits}")
-    if narrow == 1:
-        return math.ceil(wide / 2)
-    if narrow == 2:
-        return wide + 1
-    parity = published_fit("multiplier by parity")
-    if wide <= parity.highest_bits:
-        c = parity.coefficients
-        odd = narrow % 2
-        return c["a*b"] * wide * narrow + c["a"] * wide + c["b"] * narrow + c["b odd"] * odd + c["1"]
-    c = published_fit("multiplier by structure").coefficients
-    rows = math.ceil(narrow / 2)
-    return (
-        c["(a+1)*floor(b/2)"] * (wide + 1) * (narrow // 2)
-        + c["a if b odd"] * wide * (narrow % 2)
-        + c["a*(k-1), k=ceil(b/2)"] * wide * (rows - 1)
-        + c["b*(k-1)/2"] * narrow * (rows - 1) / 2
-        + c["1"]
-    )
+    if min(a, b) < 1:
+        raise ValueError(f"a multiplier needs operands of at least 1 bit, got {a} x {b}")
+    narrow_a, narrow_b = min(a, MOST_FACTOR_BITS), min(b, MOST_FACTOR_BITS)
+    found = priced(MULTIPLIER, a=narrow_a, b=narrow_b, a_signed=a_signed, b_signed=b_signed)
+    if (narrow_a, narrow_b) == (a, b):
+        return found
+    return found.times(a * b / (narrow_a * narrow_b), "a", "b")
 
 
-def multiplier_notes(first_bits: int, second_bits: int) -> tuple[str, ...]:
-    """What is extrapolated in `multiplier_luts` for these widths, in words; empty inside the measured range."""
-    fit = published_fit("multiplier by parity")
-    wide, narrow = max(first_bits, second_bits), min(first_bits, second_bits)
-    if narrow >= fit.lowest_bits and wide <= fit.highest_bits:
-        return ()
-    return (f"multiplier {wide}x{narrow}: outside the measured {fit.lowest_bits} to {fit.highest_bits} bits",)
+@lru_cache(maxsize=1 << 12)
+def requantising_multiplier(accumulator_bits: int, multiplier_bits: int) -> Priced:
+    """The multiplication of a requantiser; as wide as those of measured requantisers it counts as measured."""
+    found = multiplier(accumulator_bits, multiplier_bits, b_signed=0)
+    ranges = unit_model(REQUANTISER, LUT_FLOW, "luts").ranges
+    wide = accumulator_bits <= ranges["accumulator"][1] and multiplier_bits <= ranges["multiplier"][1]
+    return Priced(MULTIPLIER, found.luts, 0.0, found.spread) if wide else found
+
+
+def adder(bits: int) -> Priced:
+    """A sum of two integers of so many bits, with its carry out.
+
+    >>> adder(8).luts
+    9.0
+    """
+    return priced(ADDER, width=bits, signed=1)
 
 
 @lru_cache(maxsize=1 << 14)
-def adder_tree(operands: int, bits: int, most: int | None = None) -> tuple[int, int, int]:
-    """LUTs, register bits after all levels, and levels of a tree that adds ``operands`` numbers of ``bits`` bits.
+def adder_tree(lanes: int, width: int, carries: int = 0) -> Priced:
+    """The sum of ``lanes`` integers with a register behind every level; of one lane, nothing.
 
-    An adder of two W-bit numbers takes W LUTs (measured for 8, 16 and 32 bits) and makes W + 1 bits, of which no more
-    than ``most`` are kept (sums that wrap).
-
-    >>> adder_tree(8, 16)
-    (116, 123, 3)
+    >>> adder_tree(1, 16).luts
+    0.0
     """
-    luts = registers = levels = 0
-    bits = bits if most is None else min(bits, most)
-    while operands > 1:
-        pairs, odd = divmod(operands, 2)
-        luts += pairs * bits
-        bits = bits + 1 if most is None else min(bits + 1, most)
-        operands = pairs + odd
-        registers += operands * bits
-        levels += 1
-    return luts, registers, levels
+    if lanes == 1:
+        return Priced(ADDER_TREE, 0.0)
+    if lanes > MAXIMUM_LANES:
+        pieces = -(-lanes // MAXIMUM_LANES)
+        part, rest = adder_tree(MAXIMUM_LANES, width, carries), tree_bits(MAXIMUM_LANES, width, carries)
+        last = adder_tree(pieces, rest)
+        factor = lanes / MAXIMUM_LANES
+        whole = part.times(factor, "lanes")
+        return Priced(
+            ADDER_TREE,
+            whole.luts + last.luts,
+            whole.flip_flops + last.flip_flops,
+            whole.spread + last.spread,
+            whole.outside,
+        )
+    if width > MOST_TERM_BITS:
+        return adder_tree(lanes, MOST_TERM_BITS, carries).times(width / MOST_TERM_BITS, "width")
+    return priced(ADDER_TREE, lanes=lanes, width=width, signed=1, carries=carries)
 
 
-@lru_cache(maxsize=1)
-def lane_correction() -> float:
-    """LUTs a lane of a dot product takes beyond its multiplier and its share of the tree (below 0: low bits pass free).
+@lru_cache(maxsize=1 << 14)
+def tree_bits(lanes: int, width: int, carries: int = 0) -> int:
+    """Bits of what leaves `adder_tree`."""
+    if lanes > MAXIMUM_LANES or width > MOST_TERM_BITS:
+        return width + (lanes - 1).bit_length()
+    return adder_tree_width(lanes=lanes, width=width, carries=carries)
 
-    Least squares over the measured multiply-accumulates and dot products.
+
+@lru_cache(maxsize=1 << 14)
+def accumulator(term: int, bits: int, *, bias: int, carry: int, several: bool) -> Priced:
+    """The exact sum of an output.
+
+    Args:
+        term: bits of what is added in a step; what exceeds the register is dropped.
+        bits: of the register.
+        bias: 1 if sums start from a bias.
+        carry: 1 if a bit is added with every term.
+        several: whether terms follow each other.
     """
-    rows = fixed_lane_rows()
-    known = [_uncorrected_lane_luts(row) for row in rows]
-    wholes = [row.luts for row in rows]
-    rest = [whole - estimate for whole, estimate in zip(wholes, known, strict=True)]
-    return relative_least_squares([[_lanes(row)] for row in rows], rest, wholes=wholes)[0]
-
-
-@lru_cache(maxsize=1)
-def requantiser_round_luts_per_bit() -> float:
-    """LUTs per accumulator bit of rounding and of finding overflow, beyond multiplication and output multiplexers."""
-    rows = family_rows("requantiser")
-    rest = [
-        row.luts - multiplier_luts(row["accumulator"], row["multiplier"]) - SATURATE_LUTS_PER_BIT * row["output"]
-        for row in rows
-    ]
-    features = [[row["accumulator"]] for row in rows]
-    return relative_least_squares(features, rest, wholes=[row.luts for row in rows])[0]
-
-
-SATURATE_LUTS_PER_BIT: Final = 0.5
-"""Choosing the value or a bound takes three inputs a bit, two of them shared: two bits in a dual-output LUT (UG474)."""
-
-
-def requantiser_luts(accumulator_bits: int, multiplier_bits: int, output_bits: int) -> float:
-    """LUTs of a whole requantiser with a constant shift, as measured: multiply, shift, round, saturate."""
-    return (
-        multiplier_luts(accumulator_bits, multiplier_bits)
-        + requantiser_round_luts_per_bit() * accumulator_bits
-        + SATURATE_LUTS_PER_BIT * output_bits
+    if bits > MOST_SUM_BITS:
+        narrow = accumulator(min(term, MOST_SUM_BITS), MOST_SUM_BITS, bias=bias, carry=carry, several=several)
+        return narrow.times(bits / MOST_SUM_BITS, "bits")
+    return priced(
+        ACCUMULATOR,
+        term=min(term, bits),
+        bits=bits,
+        term_signed=1,
+        bias=bias,
+        carry=carry,
+        steps=2 if several else 1,
     )
 
 
-def requantiser_notes(accumulator_bits: int, multiplier_bits: int) -> tuple[str, ...]:
-    """What is extrapolated in `requantiser_luts` for these widths, in words; empty inside the measured range."""
-    rows = family_rows("requantiser")
-    widest = max(row["accumulator"] for row in rows), max(row["multiplier"] for row in rows)
-    inside = accumulator_bits <= widest[0] and multiplier_bits <= widest[1]
-    if inside and min(accumulator_bits, multiplier_bits) >= published_fit("multiplier by parity").lowest_bits:
-        return ()
-    measured = f"outside the measured 3 to {widest[0]} by 3 to {widest[1]} bits"
-    return (f"requantiser {accumulator_bits}x{multiplier_bits}: {measured}",)
+def shifter(width: int, amount_bits: int) -> Priced:
+    """A shift by 0 to ``2**amount_bits - 1`` places; by no place at all, nothing."""
+    if amount_bits < 1:
+        return Priced(BARREL_SHIFTER, 0.0)
+    known = min(width, MOST_SHIFTED_BITS)
+    found = priced(BARREL_SHIFTER, width=known, amount_bits=min(amount_bits, 8), right=0, signed=0)
+    return found if known == width else found.times(width / known, "width")
 
 
-def shifter_luts(bits: int, amount_bits: int) -> float:
-    """LUTs of a barrel shifter of ``bits`` bits by 0 to ``2**amount_bits - 1``: half a LUT a bit and stage, fitted."""
-    return _shifter_factor() * bits * amount_bits / 2
+@lru_cache(maxsize=1 << 12)
+def cast(product_bits: int, code_bits: int, *, code_signed: int = 1) -> Priced:
+    """The last steps of a requantiser: shift, round, saturate.
+
+    Bits above the code and bits below it are tested alike, so the shift hardly matters: it is a measured one.
+    """
+    known, code_bits = min(product_bits, MOST_CAST_BITS), max(code_bits, 1 + code_signed)
+    found = priced(
+        CAST,
+        input=known,
+        output=code_bits,
+        shift=min(max(known - code_bits, 0), MEASURED_SHIFT),
+        shift_bits=0,
+        input_signed=1,
+        output_signed=code_signed,
+        rounding=0,
+        zero_point=0,
+    )
+    return found if known == product_bits else found.times(product_bits / known, "input")
 
 
-@lru_cache(maxsize=1)
-def _shifter_factor() -> float:
-    rows = family_rows("shifter")
-    measured = [row.luts for row in rows]
-    features = [[row["width"] * row["amount_bits"] / 2] for row in rows]
-    return relative_least_squares(features, measured, wholes=measured)[0]
+@lru_cache(maxsize=1 << 12)
+def cast_of_product(product_bits: int) -> Priced:
+    """What a cast of a product of some width takes beyond one of `REFERENCE_PRODUCT` bits; it may be less.
+
+    An engine is priced without knowing the format of its edge. So the price of a cast is the sum of this and of what
+    the code decides at the reference product (`hwmodels.output_stage`), which is exact for codes of `REFERENCE_CODE`
+    bits; others differ by a LUT or two, since what tests the bits above and below grows with the product alone.
+    """
+    return cast(product_bits, REFERENCE_CODE).less(cast(REFERENCE_PRODUCT, REFERENCE_CODE))
 
 
-def fixed_lane_rows() -> tuple[UnitRow, ...]:
-    """The measured multiply-accumulates (one lane) and dot products (several)."""
-    return family_rows("multiply-accumulate") + family_rows("dot product")
+def leading_one(bits: int) -> Priced:
+    """The place of the leading one of a magnitude."""
+    known = min(max(bits, 2), 128)
+    found = priced(BLOCK_LEADING_ONE, lanes=1, bits=known, x_signed=0)
+    return found if known >= bits else found.times(bits / known, "bits")
 
 
-def fixed_lane_luts(row: UnitRow) -> float:
-    """The composed estimate of one of `fixed_lane_rows`: multipliers, tree, accumulator."""
-    return _uncorrected_lane_luts(row) + _lanes(row) * lane_correction()
-
-
-def _lanes(row: UnitRow) -> int:
-    return row.parameters.get("lanes", 1)
-
-
-def _uncorrected_lane_luts(row: UnitRow) -> float:
-    tree, _, _ = adder_tree(_lanes(row), row["a"] + row["b"])
-    return _lanes(row) * multiplier_luts(row["a"], row["b"]) + tree + row.parameters.get("accumulator", 0)
+def minifloat_cast(bits: int, exponent_bits: int, mantissa_bits: int, reserved: int = 0) -> Priced:
+    """A magnitude of so many bits to a minifloat, whose largest number is about as large as the magnitude."""
+    known = min(bits, MOST_CAST_BITS)
+    span = ((1 << exponent_bits) - 1) + mantissa_bits
+    found = priced(
+        MINIFLOAT_CAST,
+        bits=known,
+        shift=min(max(known - span, 0), MOST_CAST_BITS - 1),
+        e=exponent_bits,
+        m=mantissa_bits,
+        reserved=reserved,
+    )
+    return found if known == bits else found.times(bits / known, "bits")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from hwmodels.units import adder_tree, multiplier_luts
+from hwmodels.units import multiplier
 from hwmodels.vendor_memory import memory_luts
 from hwmodels.vendor_rows import VendorStyle, fit_rows
 
@@ -135,7 +135,7 @@ def structure_terms(layer: VendorLayer) -> dict[str, float]:
     lanes, pe, simd = layer.lanes, layer.pe, layer.simd
     sums = accumulator_bits(layer)
     product = 1 if layer.is_binary else layer.weight_bits + layer.activation_bits
-    multiplier = 1.0 if layer.is_binary else multiplier_luts(layer.weight_bits, layer.activation_bits)
+    each = 1.0 if layer.is_binary else multiplier(layer.weight_bits, layer.activation_bits).luts
     is_lut = layer.style is VendorStyle.HLS_LUT
     has_passes, has_groups, replays = layer.passes > 1, layer.groups > 1, layer.passes > 1 and layer.groups > 1
     packed = packed_lanes(layer)
@@ -145,9 +145,9 @@ def structure_terms(layer: VendorLayer) -> dict[str, float]:
         "counters": math.log2(layer.passes) + math.log2(layer.groups),
         "lanes": float(lanes),
         "product bits": 0.0 if layer.is_binary else float(lanes * product),
-        "multipliers": lanes * multiplier if is_lut else 0.0,
-        "accumulated multipliers": lanes * multiplier * has_passes if is_lut else 0.0,
-        "tree": float(pe * adder_tree(simd, product)[0]),
+        "multipliers": lanes * each if is_lut else 0.0,
+        "accumulated multipliers": lanes * each * has_passes if is_lut else 0.0,
+        "tree": float(pe * _tree_bits(simd, product)),
         "tree bits": float(pe * (simd - 1) * product),
         "accumulators": float(pe * sums * has_passes),
         "outputs": float(pe * sums),
@@ -162,6 +162,15 @@ def structure_terms(layer: VendorLayer) -> dict[str, float]:
         "elements": float(pe),
         "weight bits": float(lanes * layer.weight_bits * (layer.groups * layer.passes > 1)),
     }
+
+
+def _tree_bits(operands: int, bits: int) -> int:
+    """Bits of the adders of a tree, each as wide as its operands."""
+    found = 0
+    while operands > 1:
+        found += operands // 2 * bits
+        operands, bits = operands - operands // 2, bits + 1
+    return found
 
 
 def packed_lanes(layer: VendorLayer) -> int:

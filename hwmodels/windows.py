@@ -6,9 +6,14 @@ A tensor streams position after position (NHWC), all channels of a position toge
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from emulation.network import Window
 
 
@@ -43,14 +48,32 @@ def first_window_positions(window: Window, space: tuple[int, ...]) -> int:
     return _offset(last, space) + 1
 
 
-def held_rows(window: Window, space: tuple[int, ...]) -> tuple[int, int]:
-    """Rows a parallel window delays, and positions of each: one row per step along the first axis.
+@lru_cache(maxsize=1 << 10)
+def needed_positions(window: Window, space: tuple[int, ...]) -> NDArray[np.int64]:
+    """By window, in order, positions that have arrived when it is whole: shape (windows,); not to be written.
 
-    A window along one axis has none: it is made of registers.
+    >>> from emulation.network import Window
+    >>> window = Window(kernel=(2, 2), stride=(2, 2), padding=((0, 0), (0, 0)), dilation=(1, 1))
+    >>> needed_positions(window, (4, 4)).tolist()
+    [6, 8, 14, 16]
     """
-    if len(space) == 1:
-        return 0, 0
-    return window.dilation[0] * (window.kernel[0] - 1), math.prod(space[1:])
+    found = np.zeros(1, dtype=np.int64)
+    for windows, size, kernel, stride, (before, _), dilation in zip(
+        window.output_space(space), space, window.kernel, window.stride, window.padding, window.dilation, strict=True
+    ):
+        last = np.arange(windows) * stride - before + dilation * (kernel - 1)
+        found = (found[:, None] * size + np.clip(last, 0, size - 1)).reshape(-1)
+    found = found + 1
+    found.setflags(write=False)
+    return found
+
+
+def overlaps(window: Window) -> bool:
+    """Whether windows share positions."""
+    return any(
+        stride < dilation * (kernel - 1) + 1
+        for stride, kernel, dilation in zip(window.stride, window.kernel, window.dilation, strict=True)
+    )
 
 
 def _offset(index: list[int], space: tuple[int, ...]) -> int:

@@ -12,13 +12,22 @@ from typing import TYPE_CHECKING, Any, Final
 import altair as alt
 
 from reports.chart_style import SELECTION, below, beside, configuration
-from reports.data import RESOURCES, ReportData
-from reports.design_views import UTILISATION, accuracy_view, device_view, front_view, headline_view, predicted_view
-from reports.frames import design_frame, float_accuracy, initial_design, layer_frame, usage_frame
+from reports.design_views import (
+    UTILISATION,
+    accuracy_view,
+    device_view,
+    energy_view,
+    front_view,
+    headline_view,
+    predicted_view,
+)
+from reports.frames import design_frame, energy_frame, float_accuracy, initial_design, layer_frame, usage_frame
 from reports.layer_views import layer_panel
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from reports.data import ReportData
 
 DESIGN_FIELDS: Final = (
     "design",
@@ -33,6 +42,8 @@ DESIGN_FIELDS: Final = (
     "accuracy_percent",
     "drawn_interval",
     "frames_per_second",
+    "energy",
+    "delay",
 )
 LAYER_FIELDS: Final = (
     "design",
@@ -45,12 +56,18 @@ LAYER_FIELDS: Final = (
     "output_format",
     "folding",
     "style",
-    *RESOURCES,
     "interval_cycles",
+    "energy_pj",
+    "logic_pj",
+    "onchip_pj",
+    "energy",
+    "energy_parts",
     "loss",
     "drawn_loss",
 )
+"""And the resources that the device has."""
 USAGE_FIELDS: Final = ("design", "resource", "share", "text")
+ENERGY_FIELDS: Final = ("design", "part", "share", "text")
 
 
 def specification(data: ReportData) -> dict[str, Any]:
@@ -65,15 +82,17 @@ def specification(data: ReportData) -> dict[str, Any]:
     if with_accuracy:
         fronts.append(accuracy_view(designs, float_accuracy(data)))
     left = below(*fronts, spacing=14)
-    right = below(predicted_view(designs), device_view(), spacing=26)
-    chart = below(beside(left, right, spacing=36), headline_view(), layer_panel(layers), spacing=22)
+    bars = (device_view(list(data.resources.values())), energy_view())
+    right = below(predicted_view(designs), *bars, spacing=26)
+    chart = below(beside(left, right, spacing=36), headline_view(), layer_panel(layers, data.resources), spacing=22)
     chart.config = configuration()
     specified: dict[str, Any] = chart.to_dict()
     specified["params"] = [_chooser(designs, initial_design(data))]
     specified.setdefault("datasets", {}).update(
         designs=records(designs[list(DESIGN_FIELDS)]),
-        layers=records(layers[list(LAYER_FIELDS)]),
+        layers=records(layers[[*LAYER_FIELDS, *data.resources]]),
         usage=records(usage_frame(data)[list(USAGE_FIELDS)]),
+        energy=records(energy_frame(data)[list(ENERGY_FIELDS)]),
     )
     return specified
 

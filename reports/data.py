@@ -27,9 +27,9 @@ class Content(Enum):
 
 
 RESOURCES: Final[Mapping[str, str]] = MappingProxyType(
-    {"luts": "LUTs", "flip_flops": "Flip-flops", "dsps": "DSPs", "brams": "BRAM36"}
+    {"luts": "LUTs", "flip_flops": "Flip-flops", "dsps": "DSPs", "brams": "BRAM36", "gates": "Gates"}
 )
-"""Columns of resources, and how a reader calls them."""
+"""Columns of resources, and how a reader calls them. A device has some: an FPGA the first four, an ASIC gates."""
 
 KINDS: Final = ("front", "uniform", "float")
 
@@ -48,14 +48,19 @@ DESIGN_COLUMNS: Final[Mapping[str, Content]] = MappingProxyType(
         "flip_flops": Content.AMOUNT,
         "dsps": Content.AMOUNT,
         "brams": Content.AMOUNT,
+        "gates": Content.AMOUNT,
         "interval_cycles": Content.AMOUNT,
         "latency_cycles": Content.AMOUNT,
+        "energy_pj": Content.AMOUNT,
+        "memory_pj": Content.AMOUNT,
+        "offchip_pj": Content.AMOUNT,
+        "relative_delay": Content.AMOUNT,
         "frames_per_second": Content.AMOUNT,
         "status": Content.TEXT,
         "bound": Content.OPTIONAL_NUMBER,
     }
 )
-"""Columns of `ReportData.designs`, in the order of front.csv."""
+"""Columns of `ReportData.designs`, in the order of front.csv; of the resources those that the device has."""
 
 LAYER_COLUMNS: Final[Mapping[str, Content]] = MappingProxyType(
     {
@@ -73,11 +78,15 @@ LAYER_COLUMNS: Final[Mapping[str, Content]] = MappingProxyType(
         "flip_flops": Content.AMOUNT,
         "dsps": Content.AMOUNT,
         "brams": Content.AMOUNT,
+        "gates": Content.AMOUNT,
         "interval_cycles": Content.AMOUNT,
+        "energy_pj": Content.AMOUNT,
+        "memory_pj": Content.AMOUNT,
+        "offchip_pj": Content.AMOUNT,
         "loss": Content.LOSS,
     }
 )
-"""Columns of `ReportData.layers`."""
+"""Columns of `ReportData.layers`; of the resources those that the device has."""
 
 DEVICE_COLUMNS: Final[Mapping[str, Content]] = MappingProxyType(
     {"resource": Content.TEXT, "available": Content.AMOUNT, "usable": Content.AMOUNT}
@@ -104,10 +113,11 @@ class ReportData:
         designs: a row per design with the columns of `DESIGN_COLUMNS`. ``kind`` is "front", "uniform" or "float" (at
             most one row, whose hardware and loss cells are ignored), losses are in nats per image, accuracies and
             ``utilisation`` are fractions (utilisation of the usable device, so it may exceed 1), ``brams`` counts
-            blocks of 36 kbit, ``bound`` is the solver's.
+            blocks of 36 kbit, ``energy_pj`` is per sample and ``memory_pj`` and ``offchip_pj`` are parts of it,
+            ``relative_delay`` is relative to an 8-bit multiplication (0 if unknown), ``bound`` is the solver's.
         layers: a row per design and layer with the columns of `LAYER_COLUMNS`; a (design, position) pair occurs once.
             An empty text says that a layer has no such operand or folding; ``loss`` is the predicted share in nats.
-        device: a row per resource: how much there is, and how much of it a design may use.
+        device: a row per resource (of `RESOURCES`): how much there is, and how much of it a design may use.
         title: headline of the page.
         facts: name to text: versions, commit, seeds, data, device, solver, completeness.
         notes: plain sentences: what is measured, what is modelled.
@@ -124,20 +134,26 @@ class ReportData:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        designs = _checked("designs", self.designs, DESIGN_COLUMNS)
-        layers = _checked("layers", self.layers, LAYER_COLUMNS)
         device = _checked("device", self.device, DEVICE_COLUMNS)
+        _check_device(device)
+        resources = [name for name in RESOURCES if name in set(device["resource"])]
+        designs = _checked("designs", self.designs, _of_device(DESIGN_COLUMNS, resources))
+        layers = _checked("layers", self.layers, _of_device(LAYER_COLUMNS, resources))
         _check_designs(designs)
         _check_layers(layers, designs)
-        _check_device(device)
         for name, value in (
             ("designs", designs),
             ("layers", layers.sort_values(["design", "position"], kind="stable", ignore_index=True)),
-            ("device", device.set_index("resource").loc[list(RESOURCES)].reset_index()),
+            ("device", device.set_index("resource").loc[resources].reset_index()),
             ("facts", MappingProxyType({str(key): str(value) for key, value in self.facts.items()})),
             ("notes", tuple(self.notes)),
         ):
             object.__setattr__(self, name, value)
+
+    @property
+    def resources(self) -> Mapping[str, str]:
+        """Columns of the resources that the device has, and how a reader calls them."""
+        return {name: RESOURCES[name] for name in self.device["resource"]}
 
     @property
     def float_network(self) -> pd.Series | None:
@@ -149,6 +165,12 @@ class ReportData:
 def _listed(items: Iterable[object]) -> str:
     shown = [repr(item) for item in items]
     return ", ".join(shown[:5]) + (f" and {len(shown) - 5} more" if len(shown) > 5 else "")
+
+
+def _of_device(columns: Mapping[str, Content], resources: Iterable[str]) -> dict[str, Content]:
+    """Columns without those of resources that a device does not have."""
+    absent = set(RESOURCES) - set(resources)
+    return {name: content for name, content in columns.items() if name not in absent}
 
 
 def _checked(name: str, frame: pd.DataFrame, columns: Mapping[str, Content]) -> pd.DataFrame:
@@ -234,10 +256,10 @@ def _check_layers(layers: pd.DataFrame, designs: pd.DataFrame) -> None:
 
 def _check_device(device: pd.DataFrame) -> None:
     given = list(device["resource"])
-    if sorted(given) != sorted(RESOURCES):
+    if not given or len(set(given)) != len(given) or not set(given) <= set(RESOURCES):
         raise ReportDataError(
             f"ReportData.device column 'resource' holds {_listed(given)}; "
-            f"needed is one row each of {', '.join(RESOURCES)}"
+            f"needed is one row each of what the device has of {', '.join(RESOURCES)}"
         )
     beyond = device[device["usable"] > device["available"]]
     if len(beyond):

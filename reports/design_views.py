@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import altair as alt
 
 from reports import palette
 from reports.chart_style import OVERHANG, chosen_rows_of, layered, rows_of
-from reports.data import RESOURCES
-from reports.frames import DOMINATED, FRONT, GROUPS, UNIFORM, is_logarithmic, log_limits
+from reports.frames import DOMINATED, ENERGY_PARTS, FRONT, GROUPS, UNIFORM, is_logarithmic, log_limits
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
 FRONT_WIDTH: Final = 632
@@ -20,6 +21,9 @@ SIDE_WIDTH: Final = 430
 FRONT_HEIGHT: Final = 310
 ACCURACY_HEIGHT: Final = 150
 DEVICE_ROW_HEIGHT: Final = 27
+
+ENERGY_COLOURS: Final = (palette.BLUE, palette.PURPLE, palette.ORANGE)
+"""Of logic, memories and what is off the chip."""
 
 SHAPES: Final = {FRONT: "circle", DOMINATED: "cross", UNIFORM: "diamond"}
 EDGES: Final = {FRONT: palette.INK, DOMINATED: palette.MUTED, UNIFORM: palette.VERMILLION}
@@ -32,6 +36,8 @@ _TOOLTIP: Final = (
     alt.Tooltip("utilisation_percent:Q", title="Utilisation (%)", format=".1f"),
     alt.Tooltip("drawn_interval:Q", title="Interval (cycles)", format=",d"),
     alt.Tooltip("frames_per_second:Q", title="Frames per second", format=",d"),
+    alt.Tooltip("energy:N", title="Energy per sample"),
+    alt.Tooltip("delay:N", title="Delay, of an 8-bit multiplication"),
 )
 
 
@@ -92,19 +98,38 @@ def predicted_view(designs: pd.DataFrame) -> alt.LayerChart:
     return layered("predicted", layers, width=SIDE_WIDTH, height=FRONT_HEIGHT, title=title)
 
 
-def device_view() -> alt.LayerChart:
-    """Bars of used of usable; beyond 100 % they stop at the end and turn vermillion, the text says how much."""
+def device_view(resources: Sequence[str]) -> alt.LayerChart:
+    """Bars of used of usable; beyond 100 % they stop at the end and turn vermillion, the text says how much.
+
+    Args:
+        resources: that the device has, as readers call them.
+    """
+    colour: Any = alt.condition("datum.share > 1", alt.value(palette.VERMILLION), alt.value(palette.BLUE))
+    title = "Device: the chosen design's share of what is usable"
+    return _shares("usage", "resource", resources, name="device", colour=colour, title=title)
+
+
+def energy_view() -> alt.LayerChart:
+    """Bars of what takes the chosen design's energy."""
+    parts = list(ENERGY_PARTS.values())
+    colour = alt.Color("part:N", scale=alt.Scale(domain=parts, range=list(ENERGY_COLOURS)), legend=None)
+    title = "Energy per sample: what takes it in the chosen design"
+    return _shares("energy", "part", parts, name="energy", colour=colour, title=title)
+
+
+def _shares(
+    frame: str, field: str, order: Sequence[str], *, name: str, colour: alt.Color | dict[str, Any], title: str
+) -> alt.LayerChart:
+    """A row for each of ``order``, a bar of its ``share`` on a track, and its ``text``."""
     length = SIDE_WIDTH - 170
-    base = chosen_rows_of("usage")
-    y = alt.Y("resource:N", sort=list(RESOURCES.values()), title=None, axis=alt.Axis(ticks=False, domain=False))
+    base = chosen_rows_of(frame)
+    y = alt.Y(f"{field}:N", sort=list(order), title=None, axis=alt.Axis(ticks=False, domain=False))
     x = alt.X("share:Q", scale=alt.Scale(domain=[0, 1], range=[0, length], clamp=True, nice=False), axis=None)
     track = base.mark_bar(color=palette.TRACK, height=13).encode(y=y, x=alt.value(0), x2=alt.value(length))
-    colour = alt.condition("datum.share > 1", alt.value(palette.VERMILLION), alt.value(palette.BLUE))
     used = base.mark_bar(height=13).encode(y=y, x=x, color=colour)
     text = base.mark_text(align="left", fontSize=12, color=palette.INK)
     layers = [track, used, text.encode(y=y, x=alt.value(length + 12), text="text:N")]
-    title = "Device: the chosen design's share of what is usable"
-    return layered("device", layers, width=SIDE_WIDTH, height=DEVICE_ROW_HEIGHT * len(RESOURCES), title=title)
+    return layered(name, layers, width=SIDE_WIDTH, height=DEVICE_ROW_HEIGHT * len(order), title=title)
 
 
 def headline_view() -> alt.LayerChart:

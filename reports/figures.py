@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from reports import palette
-from reports.data import RESOURCES
 from reports.files import replaced_atomically
 from reports.format_map import formats_figure
 from reports.frames import (
@@ -46,12 +45,13 @@ TWO_COLUMNS_INCHES: Final = 7.0
 
 MARKERS: Final = {FRONT: "o", DOMINATED: "P", UNIFORM: "D"}
 EDGES: Final = {FRONT: palette.INK, DOMINATED: palette.MUTED, UNIFORM: palette.VERMILLION}
-RESOURCE_MARKERS: Final = {"LUTs": "o", "Flip-flops": "s", "DSPs": "^", "BRAM36": "D"}
+RESOURCE_MARKERS: Final = {"LUTs": "o", "Flip-flops": "s", "DSPs": "^", "BRAM36": "D", "Gates": "o"}
 RESOURCE_COLOURS: Final = {
     "LUTs": palette.BLUE,
     "Flip-flops": palette.SKY_BLUE,
     "DSPs": palette.ORANGE,
     "BRAM36": palette.PURPLE,
+    "Gates": palette.BLUE,
 }
 MOST_NAMES: Final = 60
 """So many names of designs fit side by side below a figure of two columns."""
@@ -160,7 +160,7 @@ def resources_figure(data: ReportData) -> Figure:
     figure = Figure(figsize=(TWO_COLUMNS_INCHES, 2.6))
     axes = figure.subplots()
     places = np.arange(len(front))
-    for resource in RESOURCES.values():
+    for resource in data.resources.values():
         shares = 100 * usage.loc[resource].loc[list(front["design"])].to_numpy(float)
         axes.plot(
             places,

@@ -6,12 +6,13 @@ Every function takes the checked `ReportData` and returns new frames or plain va
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
 
-from reports.data import RESOURCES, ReportData
+if TYPE_CHECKING:
+    from reports.data import ReportData
 
 LOSS_FLOOR: Final = 1e-6
 """Losses below this many nats per image are drawn here: a logarithmic axis has no zero, and float32 logits resolve no
@@ -25,6 +26,9 @@ ACCURACY_MARGIN: Final = 0.01
 
 UNKNOWN: Final = "\N{EN DASH}"
 """What a cell shows for a number that was not measured."""
+
+ENERGY_PARTS: Final = {"logic_pj": "Logic", "memory_pj": "Memories", "offchip_pj": "Off the chip"}
+"""Columns of what takes a design's energy, and how a reader calls them."""
 
 TIMES: Final = "\N{MULTIPLICATION SIGN}"
 
@@ -41,11 +45,13 @@ def design_frame(data: ReportData) -> pd.DataFrame:
     Returns:
         The columns of ``data.designs`` and ``group`` (one of `GROUPS`), ``drawn_predicted`` and ``drawn_measured``
         (losses raised to `LOSS_FLOOR`), ``utilisation_percent``, ``accuracy_percent`` (validation),
-        ``drawn_interval`` (at least 1 cycle), ``label`` and ``summary`` (texts for people).
+        ``drawn_interval`` (at least 1 cycle), ``logic_pj`` (what memories leave of ``energy_pj``), ``energy``,
+        ``delay``, ``label`` and ``summary`` (texts for people).
     """
     frame = data.designs[data.designs["kind"] != "float"].copy()
     numbers = ["predicted_loss", "measured_loss", "utilisation", "validation_accuracy", "test_accuracy"]
-    numbers += [*RESOURCES, "interval_cycles", "latency_cycles", "frames_per_second", "bound"]
+    numbers += [*data.resources, "interval_cycles", "latency_cycles", "frames_per_second", "bound", "relative_delay"]
+    numbers += ["energy_pj", "memory_pj", "offchip_pj"]
     frame[numbers] = frame[numbers].apply(pd.to_numeric).astype(float)
     on_front = np.where(frame["nondominated"].astype(bool), FRONT, DOMINATED)
     frame["group"] = np.where(frame["kind"] == "uniform", UNIFORM, on_front)
@@ -54,6 +60,9 @@ def design_frame(data: ReportData) -> pd.DataFrame:
     frame["utilisation_percent"] = 100 * frame["utilisation"]
     frame["accuracy_percent"] = 100 * frame["validation_accuracy"]
     frame["drawn_interval"] = frame["interval_cycles"].clip(lower=1)
+    frame["logic_pj"] = _logic(frame)
+    frame["energy"] = frame["energy_pj"].map(joules)
+    frame["delay"] = frame["relative_delay"].map(times_multiplication)
     frame["label"] = frame["design"] + " \N{MIDDLE DOT} " + frame["name"]
     frame["summary"] = frame.apply(_summary, axis=1)
     order = frame["group"].map({group: rank for rank, group in enumerate(GROUPS)})
@@ -65,7 +74,8 @@ def layer_frame(data: ReportData) -> pd.DataFrame:
 
     Returns:
         The columns of ``data.layers`` and ``label`` (a name short enough for an axis), ``folding`` ("pe x simd", empty
-        if the layer has none) and ``drawn_loss`` (at least 0).
+        if the layer has none), ``drawn_loss`` (at least 0), and for a bar of the energy in three parts ``logic_pj``,
+        ``onchip_pj`` (logic and memories) and ``energy`` (a text).
     """
     shown = data.designs.loc[data.designs["kind"] != "float", "design"]
     frame = data.layers[data.layers["design"].isin(shown)].copy()
@@ -75,6 +85,15 @@ def layer_frame(data: ReportData) -> pd.DataFrame:
         for pe, simd in zip(frame["pe"].astype(float), frame["simd"].astype(float), strict=True)
     ]
     frame["drawn_loss"] = frame["loss"].astype(float).clip(lower=0)
+    frame["logic_pj"] = _logic(frame)
+    frame["onchip_pj"] = frame["logic_pj"] + frame["memory_pj"].astype(float)
+    frame["energy"] = frame["energy_pj"].astype(float).map(joules)
+    frame["energy_parts"] = [
+        f"logic {joules(logic)}, memories {joules(memory)}, off the chip {joules(offchip)}"
+        for logic, memory, offchip in zip(
+            frame["logic_pj"], frame["memory_pj"].astype(float), frame["offchip_pj"].astype(float), strict=True
+        )
+    ]
     return frame.reset_index(drop=True)
 
 
@@ -86,15 +105,33 @@ def usage_frame(data: ReportData) -> pd.DataFrame:
         ``available``, ``share`` (used of usable; infinite where nothing is usable) and ``text``.
     """
     designs = design_frame(data)
-    frame = designs.melt(id_vars="design", value_vars=list(RESOURCES), var_name="resource", value_name="used")
+    frame = designs.melt(id_vars="design", value_vars=list(data.resources), var_name="resource", value_name="used")
     frame = frame.merge(data.device[["resource", "usable", "available"]], on="resource", how="left")
-    frame["resource"] = frame["resource"].map(dict(RESOURCES))
+    frame["resource"] = frame["resource"].map(dict(data.resources))
     with np.errstate(divide="ignore", invalid="ignore"):
         share = frame["used"].to_numpy(float) / frame["usable"].to_numpy(float)
     frame["share"] = np.where(frame["used"].eq(0), 0.0, share)
     frame["text"] = [
         f"{amount(used)} of {amount(usable)}" + (f" ({100 * share:.0f} %)" if np.isfinite(share) else "")
         for used, usable, share in zip(frame["used"], frame["usable"], frame["share"], strict=True)
+    ]
+    return frame
+
+
+def energy_frame(data: ReportData) -> pd.DataFrame:
+    """What takes each design's energy.
+
+    Returns:
+        A row per design and part of `ENERGY_PARTS`: ``design``, ``part`` (as readers call it), ``share`` of the
+        design's energy and ``text``.
+    """
+    designs = design_frame(data)
+    frame = designs.melt(id_vars=["design", "energy_pj"], value_vars=list(ENERGY_PARTS), var_name="part")
+    frame["part"] = frame["part"].map(ENERGY_PARTS)
+    whole = frame["energy_pj"].to_numpy(float)
+    frame["share"] = np.divide(frame["value"], whole, out=np.zeros(len(frame)), where=whole > 0)
+    frame["text"] = [
+        f"{joules(value)} ({100 * share:.0f} %)" for value, share in zip(frame["value"], frame["share"], strict=True)
     ]
     return frame
 
@@ -208,6 +245,36 @@ def small(number: float) -> str:
     return UNKNOWN if np.isnan(number) else f"{number:.3g}".replace("e-0", "e-").replace("e+0", "e")
 
 
+def joules(picojoules: float) -> str:
+    """An energy with three significant digits, in the unit that suits it.
+
+    >>> joules(0.0), joules(834.0), joules(6882.8), joules(1.5e9), joules(float("nan"))
+    ('0 pJ', '834 pJ', '6.88 nJ', '1.5 mJ', '\N{EN DASH}')
+    """
+    if np.isnan(picojoules):
+        return UNKNOWN
+    number, unit = picojoules, "pJ"
+    for larger in ("nJ", "\N{MICRO SIGN}J", "mJ", "J"):
+        if number < 999.5:
+            break
+        number, unit = number / 1000, larger
+    return f"{number:.3g} {unit}"
+
+
+def times_multiplication(relative_delay: float) -> str:
+    """A delay relative to an 8-bit multiplication; a dash if none is known.
+
+    >>> times_multiplication(1.302), times_multiplication(0.0)
+    ('1.30\N{MULTIPLICATION SIGN}', '\N{EN DASH}')
+    """
+    return f"{relative_delay:.2f}{TIMES}" if relative_delay > 0 else UNKNOWN
+
+
+def _logic(frame: pd.DataFrame) -> pd.Series:
+    whole, memory, offchip = (frame[name].astype(float) for name in ("energy_pj", "memory_pj", "offchip_pj"))
+    return (whole - memory - offchip).clip(lower=0)
+
+
 def shortened(text: str, limit: int = 24) -> str:
     """A text of at most ``limit`` characters, its middle left out: both ends tell layers of deep networks apart.
 
@@ -230,6 +297,8 @@ def _summary(row: pd.Series) -> str:
         ("interval", f"{amount(row['interval_cycles'])} cycles"),
         ("latency", f"{amount(row['latency_cycles'])} cycles"),
         ("", f"{amount(row['frames_per_second'])} frames/s"),
+        ("energy", f"{row['energy']}/sample"),
+        ("delay", row["delay"]),
         ("solver", row["status"]),
     ]
     return "  ·  ".join(f"{what} {text}".strip() for what, text in parts if text not in ("", UNKNOWN))

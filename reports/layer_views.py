@@ -9,9 +9,12 @@ import altair as alt
 
 from reports import palette
 from reports.chart_style import OVERHANG, beside, chosen_rows_of, layered
+from reports.design_views import ENERGY_COLOURS
 from reports.frames import TIMES, formats_in
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     import pandas as pd
 
 ROW_HEIGHT: Final = 24
@@ -57,18 +60,22 @@ KIND: Final = Words(field="kind", heading="Kind", width=58)
 TILES: Final = {"input_format": "Input", "weight_format": "Weights", "output_format": "Output"}
 FOLDING: Final = Words(field="folding", heading=f"PE {TIMES} SIMD", width=68, colour=palette.INK)
 STYLE: Final = Words(field="style", heading="Style", width=30)
-BARS: Final = (
+RESOURCE_BARS: Final = (
     Bars(field="luts", drawn="luts", heading="LUTs", number=",d", colour=palette.BLUE),
     Bars(field="flip_flops", drawn="flip_flops", heading="Flip-flops", number=",d", colour=palette.SKY_BLUE),
     Bars(field="dsps", drawn="dsps", heading="DSPs", number=",d", colour=palette.ORANGE),
     Bars(field="brams", drawn="brams", heading="BRAM36", number=",.1~f", colour=palette.PURPLE),
+    Bars(field="gates", drawn="gates", heading="Gates", number=",d", colour=palette.BLUE),
+)
+"""A device has some of these."""
+BARS: Final = (
     Bars(field="interval_cycles", drawn="interval_cycles", heading="Cycles", number=",d", colour=palette.MUTED),
     Bars(field="loss", drawn="drawn_loss", heading="Loss (nats)", number=".2~g", colour=palette.VERMILLION),
 )
 
 
-def layer_panel(layers: pd.DataFrame) -> alt.HConcatChart:
-    """The panel for the layers of all designs (a `layer_frame`); it shows those of the chosen one.
+def layer_panel(layers: pd.DataFrame, resources: Collection[str]) -> alt.HConcatChart:
+    """The panel for the layers of all designs (a `layer_frame`) and resources; it shows those of the chosen one.
 
     Rows keep their places when the design changes: they are the positions of all designs together.
     """
@@ -80,7 +87,9 @@ def layer_panel(layers: pd.DataFrame) -> alt.HConcatChart:
     words = [_words(base, column, height) for column in (NAME, KIND)]
     tiles = [_tiles(base, field, heading, colours, height) for field, heading in TILES.items()]
     folding = [_words(base, column, height) for column in (FOLDING, STYLE)]
-    costs = beside(*(_bars(base, column, height) for column in BARS), spacing=17)
+    shown = [column for column in RESOURCE_BARS if column.field in resources]
+    bars = [_bars(base, column, height) for column in (*shown, *BARS)]
+    costs = beside(*bars, _energy_bars(base, height), spacing=14)
     return beside(beside(*words, *tiles, *folding, spacing=7), costs, spacing=12)
 
 
@@ -121,6 +130,19 @@ def _tiles(
         x=alt.value(TILE_WIDTH / 2), text=f"{field}:N", color=alt.Color(f"{field}:N", scale=inks, legend=None)
     )
     return layered(f"tiles_{field}", [tile, text], width=TILE_WIDTH, height=height, title=_heading(heading))
+
+
+def _energy_bars(base: alt.Chart, height: int) -> alt.LayerChart:
+    """One bar a layer in three colours: logic, then memories, then what is off the chip."""
+    scale = alt.Scale(range=[0, BAR_LENGTH], zero=True, nice=False)
+    bars = []
+    for colour, end in reversed(list(zip(ENERGY_COLOURS, ("logic_pj", "onchip_pj", "energy_pj"), strict=True))):
+        x = alt.X(f"{end}:Q", scale=scale, axis=None)  # the longest lies lowest
+        bars.append(base.mark_bar(color=colour, height=12).encode(x=x, tooltip="energy_parts:N"))
+    number = base.mark_text(align="right", fontSize=11, color=palette.INK).encode(
+        x=alt.value(BAR_COLUMN_WIDTH), text="energy:N", tooltip="energy_parts:N"
+    )
+    return layered("bars_energy", [*bars, number], width=BAR_COLUMN_WIDTH, height=height, title=_heading("Energy"))
 
 
 def _bars(base: alt.Chart, column: Bars, height: int) -> alt.LayerChart:

@@ -7,11 +7,24 @@ from html import escape
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
+from reports.data import RESOURCES
 from reports.files import replaced_atomically
-from reports.frames import DOMINATED, FRONT, UNIFORM, UNKNOWN, Formatter, amount, design_frame, percentage, small
+from reports.frames import (
+    DOMINATED,
+    FRONT,
+    UNIFORM,
+    UNKNOWN,
+    Formatter,
+    amount,
+    design_frame,
+    joules,
+    percentage,
+    small,
+    times_multiplication,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -39,10 +52,14 @@ COLUMNS: Final = (
     Column(field="flip_flops", heading="Flip-flops", unit="", text=amount),
     Column(field="dsps", heading="DSPs", unit="", text=amount),
     Column(field="brams", heading="BRAM36", unit="", text=amount),
+    Column(field="gates", heading="Gates", unit="NAND2", text=amount),
     Column(field="interval_cycles", heading="Interval", unit="cycles", text=amount),
     Column(field="latency_cycles", heading="Latency", unit="cycles", text=amount),
     Column(field="frames_per_second", heading="Frames/s", unit="", text=amount),
+    Column(field="energy_pj", heading="Energy", unit="a sample", text=joules),
+    Column(field="relative_delay", heading="Delay", unit="of int8", text=times_multiplication),
 )
+"""Of the resources, a device has some: `shown_columns`."""
 BOUND: Final = Column(field="bound", heading="Bound", unit="solver's", text=small)
 
 HEADINGS: Final = {
@@ -50,6 +67,12 @@ HEADINGS: Final = {
     DOMINATED: "Solved as front designs, dominated when measured",
     UNIFORM: "Uniform designs: the same formats in every layer",
 }
+
+
+def shown_columns(data: ReportData) -> tuple[Column, ...]:
+    """The number columns of a report, without those of resources its device does not have."""
+    absent = set(RESOURCES) - set(data.resources)
+    return (*(column for column in COLUMNS if column.field not in absent), BOUND)
 
 
 def write_front_csv(data: ReportData, path: Path) -> Path:
@@ -68,15 +91,15 @@ def write_front_csv(data: ReportData, path: Path) -> Path:
 
 def designs_table(data: ReportData) -> str:
     """All designs as an HTML table, grouped; each design's name links to ``#design``, which the page selects."""
-    designs = design_frame(data)
-    head = "".join(_heading(column) for column in (*COLUMNS, BOUND))
+    designs, columns = design_frame(data), shown_columns(data)
+    head = "".join(map(_heading, columns))
     bodies = [
-        _body(HEADINGS[group], "".join(_row(row) for _, row in rows.iterrows()))
+        _body(HEADINGS[group], "".join(_row(row, columns) for _, row in rows.iterrows()), len(columns))
         for group, rows in ((group, designs[designs["group"] == group]) for group in HEADINGS)
         if not rows.empty
     ]
     if (network := data.float_network) is not None:
-        bodies.append(_body("The trained network in float32", _float_row(network)))
+        bodies.append(_body("The trained network in float32", _float_row(network, columns), len(columns)))
     return (
         '<table class="designs"><thead><tr><th scope="col">Design</th><th scope="col">Formats</th>'
         f'{head}<th scope="col">Solver</th></tr></thead>{"".join(bodies)}</table>'
@@ -96,26 +119,24 @@ def _heading(column: Column) -> str:
     return f'<th scope="col" class="number">{escape(column.heading)}{unit}</th>'
 
 
-def _body(heading: str, rows: str) -> str:
-    width = len(COLUMNS) + 4
+def _body(heading: str, rows: str, numbers: int) -> str:
+    width = numbers + 3
     return f'<tbody><tr class="group"><th colspan="{width}" scope="rowgroup">{escape(heading)}</th></tr>{rows}</tbody>'
 
 
-def _row(row: pd.Series) -> str:
+def _row(row: pd.Series, columns: Sequence[Column]) -> str:
     design, link = escape(row["design"]), escape(quote(row["design"], safe=""))
-    numbers = "".join(
-        f'<td class="number">{escape(column.text(row[column.field]))}</td>' for column in (*COLUMNS, BOUND)
-    )
+    numbers = "".join(f'<td class="number">{escape(column.text(row[column.field]))}</td>' for column in columns)
     return (
         f'<tr data-design="{design}"><th scope="row"><a href="#{link}">{design}</a></th><td>{escape(row["name"])}</td>'
         f"{numbers}<td>{escape(row['status'])}</td></tr>"
     )
 
 
-def _float_row(row: pd.Series) -> str:
+def _float_row(row: pd.Series, columns: Sequence[Column]) -> str:
     known = ("validation_accuracy", "test_accuracy")
     numbers = "".join(
         f'<td class="number">{escape(column.text(float(row[column.field]))) if column.field in known else UNKNOWN}</td>'
-        for column in (*COLUMNS, BOUND)
+        for column in columns
     )
     return f'<tr><th scope="row">{escape(row["design"])}</th><td>{escape(row["name"])}</td>{numbers}<td></td></tr>'

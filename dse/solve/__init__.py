@@ -7,8 +7,7 @@ from dse.solve.dominance import nondominated
 from dse.solve.evaluate import evaluate
 from dse.solve.explain import explain
 from dse.solve.front import optimise
-from dse.solve.milp import to_pyomo
 from dse.solve.problem import LayerTable, Problem
 from dse.solve.single import solve_single
 
-__all__ = ["LayerTable", "Problem", "evaluate", "explain", "nondominated", "optimise", "solve_single", "to_pyomo"]
+__all__ = ["LayerTable", "Problem", "evaluate", "explain", "nondominated", "optimise", "solve_single"]

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from dse.solve.problem import PARTS_PER_MILLION, Combine, Problem, UtilisationObjective
+from dse.solve.tables import PARTS_PER_MILLION, Combine, UtilisationObjective
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from dse.solve.problem import Problem
 
 Selection: TypeAlias = tuple[int, ...]
 """Option index per layer, in the problem's order of layers."""
@@ -21,7 +23,7 @@ class Evaluation:
     Attributes:
         objectives: Objective name to value.
         totals: Attribute to its combined value, for every attribute that a cap or a utilisation objective uses.
-        violations: One sentence per cap or coupling that does not hold; empty for a valid design.
+        violations: One sentence per cap, coupling or number of items that does not hold; empty for a valid design.
     """
 
     objectives: dict[str, int]
@@ -39,7 +41,7 @@ def evaluate(problem: Problem, selection: Sequence[int]) -> Evaluation:
     Raises:
         ValueError: Wrong number of layers or an index outside its table.
 
-    >>> from dse.solve.problem import AttributeObjective, Cap, LayerTable
+    >>> from dse.solve.problem import AttributeObjective, Cap, LayerTable, Problem
     >>> tables = (LayerTable(name="a", columns={"loss": [0, 4], "luts": [9, 2]}),)
     >>> problem = Problem(
     ...     layers=tables, objectives=(AttributeObjective(name="loss"),), caps=(Cap(resource="luts", limit=5),)
@@ -56,9 +58,9 @@ def evaluate(problem: Problem, selection: Sequence[int]) -> Evaluation:
     objectives = {}
     for objective in problem.objectives:
         if isinstance(objective, UtilisationObjective):
-            used = {resource: _total(problem, selection, resource) for resource in objective.limits}
-            totals |= used
-            objectives[objective.name] = utilisation(used, dict(objective.limits))
+            taken = {resource: _total(problem, selection, resource) for resource in objective.limits}
+            totals |= taken
+            objectives[objective.name] = utilisation(taken, dict(objective.limits))
         else:
             objectives[objective.name] = _total(problem, selection, objective.name)
     violations = [
@@ -73,6 +75,10 @@ def evaluate(problem: Problem, selection: Sequence[int]) -> Evaluation:
         )
         if left != right:
             violations.append(f"coupling {coupling} does not hold: {left} and {right}")
+    for one in problem.paid_once:
+        used = len({item for item in _chosen(problem, selection, one.key) if item >= 0})
+        if one.most is not None and used > one.most:
+            violations.append(f"{used} items of {one.key!r} are used, at most {one.most} may be")
     return Evaluation(objectives=objectives, totals=totals, violations=tuple(violations))
 
 

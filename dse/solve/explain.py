@@ -15,12 +15,14 @@ from dse.solve.problem import (
     UtilisationObjective,
 )
 from dse.solve.query import Query
-from dse.solve.result import Infeasibility, Infeasible, Lever, Shortage, Status
+from dse.solve.result import Infeasibility, Infeasible, Lever, Point, Shortage, Status
 from dse.solve.single import require_time, solve_query
+
+_GROWTH = "growth of the caps"
 
 
 def explain(problem: Problem, *, time_limit_seconds: float = 120.0) -> Infeasibility:
-    """Say what is short, by how much, and what would fix it. Two solver calls per cap and one more.
+    """Say what is short, by how much, and what would fix it. Three solver calls per cap and a few more.
 
     Args:
         problem: A problem whose caps no design meets (for any other, no resource is short).
@@ -43,11 +45,14 @@ def explain(problem: Problem, *, time_limit_seconds: float = 120.0) -> Infeasibi
         needed = ask.least(AttributeObjective(name=cap.resource), others)
         if needed is not None and needed > cap.limit:
             levers.append(Lever(resource=cap.resource, limit=cap.limit, needed=needed))
+    growth = _growth(problem, ask)
     return Infeasibility(
         shortages=tuple(shortages),
-        relaxation_ppm=_relaxation(problem, ask),
+        relaxation_ppm=None if growth is None else growth.objectives[_GROWTH],
         levers=tuple(levers),
         couplings_clash=False,
+        clash=_clash(problem, ask),
+        nearest=None if growth is None else growth.selection,
     )
 
 
@@ -58,37 +63,51 @@ class _Ask:
     problem: Problem
     deadline: float
 
-    def _query(self, objective: Objective, caps: tuple[Cap, ...]) -> tuple[Status, int | None]:
+    def solve(self, objective: Objective, caps: tuple[Cap, ...]) -> Point | Infeasible:
+        """The least value of an objective under some caps."""
         seconds = self.deadline - time.monotonic()
         if seconds <= 0:
-            return Status.TIME_LIMIT, None
-        other = self.problem.replace(objectives=(objective,), caps=caps)
-        answer = solve_query(other, Query(minimise=objective.name), time_limit_seconds=seconds)
-        if isinstance(answer, Infeasible):
-            return answer.status, None
-        return answer.certificate.status, answer.objectives[objective.name]
+            return Infeasible(status=Status.TIME_LIMIT, at_most={}, seconds=0.0, solves=0)
+        # The problem's own objectives stay: only objectives may be negative, and some may be capped.
+        own = tuple(one for one in self.problem.objectives if one.name != objective.name)
+        other = self.problem.replace(objectives=(objective, *own), caps=caps)
+        return solve_query(other, Query(minimise=objective.name), time_limit_seconds=seconds)
 
     def least(self, objective: Objective, caps: tuple[Cap, ...]) -> int | None:
         """The proven minimum of an objective, None when infeasible or not proven in time."""
-        status, value = self._query(objective, caps)
-        return value if status is Status.OPTIMAL else None
+        answer = self.solve(objective, caps)
+        if isinstance(answer, Infeasible) or answer.certificate.status is not Status.OPTIMAL:
+            return None
+        return answer.objectives[objective.name]
 
-    def impossible(self) -> bool:
-        """Whether no selection satisfies the couplings alone."""
-        attribute = next(iter(self.problem.layers[0].columns))
-        status, _ = self._query(AttributeObjective(name=attribute), ())
-        return status is Status.INFEASIBLE
+    def impossible(self, caps: tuple[Cap, ...] = ()) -> bool:
+        """Whether it is proven that no selection satisfies the couplings and some caps."""
+        answer = self.solve(self.problem.objectives[0], caps)
+        return isinstance(answer, Infeasible) and answer.status is Status.INFEASIBLE
 
 
-def _relaxation(problem: Problem, ask: _Ask) -> int | None:
-    """Smallest common factor for the caps on sums, the others held; in parts per million."""
+def _growth(problem: Problem, ask: _Ask) -> Point | None:
+    """The design that needs the smallest common factor on the caps on sums, the others held; None: none helps."""
     growing = tuple(cap for cap in problem.caps if problem.combines(cap.resource) is Combine.SUM and cap.limit > 0)
     held = tuple(cap for cap in problem.caps if cap not in growing)
     if not growing:
         return None
     try:
-        objective = UtilisationObjective(name="growth of the caps", limits={c.resource: c.limit for c in growing})
-        factor = ask.least(objective, held)
+        answer = ask.solve(UtilisationObjective(name=_GROWTH, limits={c.resource: c.limit for c in growing}), held)
     except ValueError:  # a capped objective with negative values cannot be seen as a resource
         return None
-    return factor if factor is not None and factor > PARTS_PER_MILLION else None
+    if isinstance(answer, Infeasible) or answer.certificate.status is not Status.OPTIMAL:
+        return None
+    return answer if answer.objectives[_GROWTH] > PARTS_PER_MILLION else None
+
+
+def _clash(problem: Problem, ask: _Ask) -> tuple[str, ...]:
+    """Caps that cannot be met together, found by leaving out one after the other; none if the time was too short."""
+    left = problem.caps
+    if not ask.impossible(left):
+        return ()
+    for cap in problem.caps:
+        others = tuple(other for other in left if other != cap)
+        if ask.impossible(others):
+            left = others
+    return tuple(cap.resource for cap in left)

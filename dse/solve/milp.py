@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dse.solve.problem import PARTS_PER_MILLION, Problem
 from dse.solve.query import Query, limits_of
 from dse.solve.reduce import largest_sum
 from dse.solve.result import SolverVersionError, Status
+from dse.solve.tables import PARTS_PER_MILLION
 from dse.solve.terms import Term, precision_of, term_of, weights_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from dse.solve.evaluate import Selection
+    from dse.solve.problem import Problem
 
 TOLERANCE = 1e-9
 """Primal, dual and integer feasibility. With the solver's default of 1e-6 a coefficient of a million violates a limit
@@ -66,15 +67,6 @@ class Answer:
     selection: Selection | None
     bound: float
     seconds: float
-
-
-def to_pyomo(problem: Problem, objective: str | None = None) -> Any:
-    """The declared model: a Pyomo ``ConcreteModel`` that minimises ``objective`` (default: the first one).
-
-    Nothing is filtered, so the model is an independent statement of the problem: ``model.pick[layer, option]`` are the
-    binary choices.
-    """
-    return build_model(problem, Query(minimise=objective or problem.objectives[0].name)).model
 
 
 def build_model(problem: Problem, query: Query, excluded: Sequence[Selection] = ()) -> BuiltModel:
@@ -149,6 +141,10 @@ def _add_paid_once(problem: Problem, model: Any, picks: Sequence[Sequence[Any]])
             if users:
                 terms = [*(variables[option] for option in users), model.paid[key, item]]
                 model.payments.add(_linear(terms, [1] * len(users) + [-1]) <= 0)
+    for one in problem.paid_once:
+        used = [model.paid[key, item] for key, item in offered if key == one.key]
+        if one.most is not None and one.most < len(used):
+            model.payments.add(_linear(used, [1] * len(used)) <= one.most)
     return {one: model.paid[one] for one in offered}
 
 
@@ -237,6 +233,15 @@ def require_solver() -> None:
             f"highspy is {given}, but at least {needed} is needed, because earlier versions return wrong optima: "
             f"pip install 'highspy>={needed}'"
         )
+
+
+def load_solver() -> None:
+    """Import what a solve needs, so that no time limit pays for it; see `require_solver` for what it raises."""
+    import pyomo.environ  # noqa: F401 - for its import time
+    from pyomo.contrib.solver.common.factory import SolverFactory
+
+    require_solver()
+    SolverFactory("highs")
 
 
 def run_highs(built: BuiltModel, *, time_limit_seconds: float) -> Answer:

@@ -26,9 +26,11 @@ class PaidOnce:
     Args:
         key: Attribute of the layers that names the item.
         amounts: Attribute that adds up to its amount per item; all of one length, integers of at least 0.
+        most: At most so many different items may be used; None for any number.
 
     Raises:
-        ValueError: No amounts, amounts of different length, or entries that are negative or no integers.
+        ValueError: No amounts, amounts of different length, entries that are negative or no integers, or a negative
+            ``most``.
 
     >>> adders = PaidOnce(key="adder", amounts={"luts": [40, 25]})
     >>> adders.total("luts", [1, -1, 1]), adders.total("luts", [1, 0]), adders.total("dsps", [1])
@@ -37,10 +39,13 @@ class PaidOnce:
 
     key: str
     amounts: Mapping[str, Amounts | Sequence[int]]
+    most: int | None = None
 
     def __post_init__(self) -> None:
         if not self.amounts:
             raise ValueError(f"items of {self.key!r} cost nothing: give the amounts of at least one attribute")
+        if self.most is not None and self.most < 0:
+            raise ValueError(f"at most {self.most} items of {self.key!r} may be used: give a number of at least 0")
         columns = {name: np.array(values) for name, values in self.amounts.items()}
         lengths = {name: values.size for name, values in columns.items()}
         if len(set(lengths.values())) > 1:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from dse.solve.problem import PARTS_PER_MILLION, Combine, Problem, UtilisationObjective
+from dse.solve.tables import PARTS_PER_MILLION, Combine, UtilisationObjective
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from dse.solve.problem import Problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dse.solve.dominance import nondominated_in_groups
-from dse.solve.problem import IntArray, LayerTable, Problem, UtilisationObjective
 from dse.solve.query import Limits, Query, limits_of
+from dse.solve.tables import IntArray, LayerTable, UtilisationObjective
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from dse.solve.paid_once import PaidOnce
+    from dse.solve.problem import Problem
 
 
 def reduce_options(problem: Problem, query: Query) -> list[IntArray] | None:
@@ -164,6 +165,7 @@ def _interchangeable(problem: Problem, layer: LayerTable, rows: IntArray, attrib
     """Group number per row: equal where all coupled attributes of the layer, and the items it uses, are equal."""
     keys = {key for coupling in problem.couplings for name, key in coupling.ends if name == layer.name}
     keys |= {one.key for attribute in attributes for one in problem.paid(attribute) if one.key in layer.columns}
+    keys |= {one.key for one in problem.paid_once if one.most is not None and one.key in layer.columns}
     if not keys:
         return np.zeros(len(rows), dtype=np.int64)
     table = np.stack([layer.column(key)[rows] for key in sorted(keys)], axis=1)

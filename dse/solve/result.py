@@ -7,9 +7,12 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from dse.solve.evaluate import Selection
+    from dse.solve.problem import Problem
+    from dse.solve.subset import Choice
+    from dse.solve.verify import Verification
 
 
 class SolverVersionError(RuntimeError):
@@ -18,6 +21,22 @@ class SolverVersionError(RuntimeError):
 
 class PrecisionError(RuntimeError):
     """The solver kept returning selections that break a limit when recomputed in integers."""
+
+
+class GapKind(Enum):
+    """What the gap of a front says; a front with gap 0 of any kind misses nothing of that kind.
+
+    NONE: nothing is missing. HYPERVOLUME: no design outside the front adds more than this share to the hypervolume, in
+    the box from the least values to the worst among the designs that have them. COVERAGE: every design is matched by
+    one of the front that is no worse in the other objectives, and in one worse by at most this share of its range.
+    SHORTFALL: the same, in units of that objective. UNKNOWN: nothing is proven about what is missing.
+    """
+
+    NONE = "none"
+    HYPERVOLUME = "hypervolume"
+    COVERAGE = "coverage"
+    SHORTFALL = "shortfall"
+    UNKNOWN = "unknown"
 
 
 class Status(Enum):
@@ -126,12 +145,16 @@ class Infeasibility:
             together must grow; None when that cannot help or was not found in time.
         levers: Single changes, each sufficient on its own.
         couplings_clash: No design satisfies the couplings even without any cap.
+        clash: Resources whose caps cannot be met together, none of which can be left out; empty if not found in time.
+        nearest: A design that meets all caps once those on sums have grown by ``relaxation_ppm``.
     """
 
     shortages: tuple[Shortage, ...]
     relaxation_ppm: int | None
     levers: tuple[Lever, ...]
     couplings_clash: bool
+    clash: tuple[str, ...] = ()
+    nearest: Selection | None = None
 
     def __str__(self) -> str:
         if self.couplings_clash:
@@ -154,6 +177,8 @@ class Infeasibility:
         if self.relaxation_ppm is not None:
             percent = (self.relaxation_ppm - 1_000_000) / 10_000
             parts.append(f"Growing every cap that adds up by {percent:.2f} % would suffice.")
+        if len(self.clash) > 1:
+            parts.append(f"The caps that clash are those on {', '.join(map(repr, self.clash))}.")
         if self.levers:
             parts.append("Any one of these would suffice: " + "; ".join(map(str, self.levers)) + ".")
         elif self.relaxation_ppm is None:
@@ -170,27 +195,61 @@ class Front:
         objectives: Names, in the problem's order.
         complete: Proven: every nondominated objective vector is among the points.
         why_incomplete: Empty when complete, else one sentence.
-        gap: In units of ``gap_objective``: every design is matched by a point no worse in the other objective and worse
-            by at most this in that one; 0 when complete, None when not bounded (three objectives and not complete, or
-            an end of the front not solved).
-        gap_objective: The objective that was minimised first throughout.
+        gap: What may be missing at most, as ``gap_kind`` says; 0 when complete, None when not bounded.
+        gap_kind: What the gap means.
+        gap_objective: The objective that a shortfall or a coverage is counted in.
+        box_is_proven: The box that a hypervolume refers to is that of the proven optima of each objective; if not, it
+            spans the points known, and a better end of the front may lie outside.
         open_regions: Regions of objective space that may hold further points and were not looked into.
         solves: Solver calls made.
         seconds: Wall time.
+        problem: What was solved.
+        method: How, in words.
         infeasibility: Set when no design meets the caps; the front is then empty and complete.
     """
 
-    points: tuple[Point, ...]
+    points: Sequence[Point]
     objectives: tuple[str, ...]
     complete: bool
     why_incomplete: str
-    gap: int | None
+    gap: float | None
+    gap_kind: GapKind
     gap_objective: str
     open_regions: int
     solves: int
     seconds: float
+    problem: Problem
+    method: str
+    box_is_proven: bool = True
+    seed: int = 0
     infeasibility: Infeasibility | None = None
+
+    @property
+    def designs(self) -> tuple[Selection, ...]:
+        """Option index per layer, of each point."""
+        return tuple(point.selection for point in self.points)
+
+    @property
+    def certificates(self) -> tuple[Certificate, ...]:
+        """What is proven about each point."""
+        return tuple(point.certificate for point in self.points)
 
     def vectors(self) -> tuple[tuple[int, ...], ...]:
         """Objective values of each point, in the order of ``objectives``."""
+        from dse.solve.point_table import PointTable
+
+        if isinstance(self.points, PointTable):
+            return tuple(map(tuple, self.points.table.points.tolist()))
         return tuple(tuple(point.objectives[name] for name in self.objectives) for point in self.points)
+
+    def subset(self, count: int, by: Choice | str = "coverage") -> Front:
+        """At most ``count`` of the points for showing, see ``subset.choose``; the gap then counts those left out."""
+        from dse.solve.subset import thinned
+
+        return thinned(self, count, by)
+
+    def verify(self, sample: int = 20, *, time_limit_seconds: float = 600.0) -> Verification:
+        """Solve points again with HiGHS on the declared model, see ``verify.verify``."""
+        from dse.solve.verify import verify
+
+        return verify(self, sample, time_limit_seconds=time_limit_seconds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -88,7 +89,11 @@ class Search:
     pending: list[_Cell] = field(default_factory=list)
 
     def run(self) -> None:
-        """Corners first, then rounds of cells until nothing is open or a budget ends."""
+        """Corners first, then rounds of cells until nothing is open, a budget ends, or control-C."""
+        with suppress(KeyboardInterrupt):
+            self._run()
+
+    def _run(self) -> None:
         if not self._corners():
             return
         self.cornered = True

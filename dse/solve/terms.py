@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dse.solve.problem import EXACT_LIMIT, PARTS_PER_MILLION, Combine, IntArray, Problem, UtilisationObjective
 from dse.solve.query import Query, limits_of
 from dse.solve.reduce import largest_sum, smallest_sum
+from dse.solve.tables import EXACT_LIMIT, PARTS_PER_MILLION, Combine, IntArray, UtilisationObjective
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dse.solve.evaluate import Evaluation
+    from dse.solve.problem import Problem
 
 LARGEST_WEIGHTED = 5 * 10**13
 """Largest combined objective for which weighted lexicographic solves were measured to equal two-stage ones at

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from hwmodels.composition import FIXED_LANE, LOGIC, MEMORY, SHIFTER
 from hwmodels.corrections import CostCorrection, Factor
 from hwmodels.device_parts import RESOURCES
 from hwmodels.devices import DeviceError, load_device
@@ -34,15 +33,20 @@ FEWEST_ROWS: Final = 3
 EVERYWHERE: Final = ("luts", "flip_flops")
 ALL_FAMILIES: Final = "everything else"
 
-_COMPOSED: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+_PARTS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
-        FIXED_LANE: ("multiplier", "adder", "adder tree", "mac", "dot product", "accumulator"),
-        SHIFTER: ("barrel shifter",),
-        MEMORY: ("fifo", "parameter memory", "replay buffer"),
-        LOGIC: ("engine control", "width adapter", "serialiser"),
+        "mac": ("multiplier", "accumulator"),
+        "dot product": ("multiplier", "adder tree", "accumulator"),
+        "requantiser": ("multiplier", "cast"),
+        "prelu": ("multiplier", "cast"),
+        "residual add": ("multiplier", "cast"),
+        "minifloat dot product": ("minifloat lane",),
+        "l-mul dot product": ("l-mul lane",),
+        "power-of-two dot product": ("power-of-two lane",),
+        "minifloat requantiser": ("multiplier", "minifloat cast"),
     }
 )
-"""Families of units of which the families of `hwmodels.composition` are made; the others have the same names."""
+"""Of families that engines are not priced by, the families of their parts: a report of a whole tells of these, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +142,7 @@ def _fits(rows: Sequence[ImportedRow], estimates: Sequence[Mapping[str, float]])
     ]
     for index in used:
         row = rows[index]
-        for family in _families(row.subject.family):
+        for family in (row.subject.family, *_PARTS.get(row.subject.family, ())):
             groups[family].append(index)
     for family, own in groups.items():
         whole = rows[own[0]].subject.is_layer
@@ -146,10 +150,6 @@ def _fits(rows: Sequence[ImportedRow], estimates: Sequence[Mapping[str, float]])
             yield from _fit(family, resource, own, rows, estimates)
     for resource in EVERYWHERE:
         yield from _fit(ALL_FAMILIES, resource, used, rows, estimates)
-
-
-def _families(family: str) -> tuple[str, ...]:
-    return (family, *(whole for whole, parts in _COMPOSED.items() if family in parts))
 
 
 def _fit(

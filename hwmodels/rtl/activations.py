@@ -90,19 +90,18 @@ def table_activation(*, index: int, entry: int, seed: int = 1, content: Sequence
 
 
 def table_activation_structure(*, index: int, entry: int, seed: int = 1) -> dict[str, float]:
-    """LUTs that hold entries: two bits each up to 32 entries, else one for every 64; and multiplexers.
+    """LUTs that hold entries: two bits each up to 32 entries, else one for every 64, and what joins these.
 
-    The slice's own multiplexers join four LUTs (UG474, UG574). Of more, Yosys 0.70 joins pairs and fours in LUTs: three
-    for eight, six for sixteen.
+    The slice's own multiplexers join two LUTs (UG474, UG574). Of four and more, Yosys 0.70 joins each two by one more.
 
     >>> table_activation_structure(index=8, entry=8), table_activation_structure(index=4, entry=8)
-    ({'pairs': 0, 'entry_luts': 32, 'joins': 0}, {'pairs': 4, 'entry_luts': 0, 'joins': 0})
+    ({'pairs': 0, 'entry_luts': 48.0}, {'pairs': 4, 'entry_luts': 0.0})
     """
     del seed
     if index <= 5:
-        return {"pairs": -(-entry // 2), "entry_luts": 0, "joins": 0}
+        return {"pairs": -(-entry // 2), "entry_luts": 0.0}
     pieces = 1 << index - 6
-    return {"pairs": 0, "entry_luts": entry * pieces, "joins": entry * pieces * 3 // 8 if pieces > 4 else 0}
+    return {"pairs": 0, "entry_luts": entry * (pieces * 1.5 if pieces > 2 else float(pieces))}
 
 
 def seeded_entries(index: int, entry: int, seed: int) -> list[int]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 ADDER_TREE: Final = "adder tree"
 MAXIMUM_LANES: Final = 1024
+MAXIMUM_BITS: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,31 +90,76 @@ def adder_tree_structure(*, lanes: int, width: int, signed: int = 1, carries: in
     >>> adder_tree_structure(lanes=4, width=8)
     {'adder_bits': 28, 'register_bits': 28, 'delay_bits': 0}
     """
-    plan = _plan(lanes, width, signed, carries)
+    found = _counted(lanes, width, signed, carries)
     return {
-        "adder_bits": sum(
-            found.total.width + (found.carry is not None) for found in plan.registers if found.right is not None
-        ),
-        "register_bits": sum(found.total.width for found in plan.registers) + len(plan.waiting),
-        "delay_bits": len(plan.waiting),
+        "adder_bits": found.adder_bits,
+        "register_bits": found.register_bits + found.waiting,
+        "delay_bits": found.waiting,
     }
 
 
+@lru_cache(maxsize=1 << 14)
 def adder_tree_width(*, lanes: int, width: int, signed: int = 1, carries: int = 0) -> int:
     """Bits of the sum.
 
     >>> adder_tree_width(lanes=5, width=8)
     11
     """
-    return _plan(lanes, width, signed, carries).total.width
+    return _counted(lanes, width, signed, carries).total_bits
+
+
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """Bits of a tree's adders, registers, waiting carries and sum."""
+
+    adder_bits: int
+    register_bits: int
+    waiting: int
+    total_bits: int
+
+
+@lru_cache(maxsize=1 << 14)
+def _counted(lanes: int, width: int, signed: int, carries: int) -> _Counts:
+    """What `_plan` has, level by level: all registers of a level are alike but for the last."""
+    _check(lanes, width)
+    low, high = (-(1 << width - 1), (1 << width - 1) - 1) if signed else (0, (1 << width) - 1)
+    alike, free = lanes, lanes if carries else 0
+    last: tuple[int, int] | None = None
+    adders = registers = waiting = 0
+    while alike + bool(last) > 1:
+        pairs, alone = divmod(alike, 2)
+        summed = (2 * low, 2 * high + carries)
+        bits = _bits(*summed)
+        adders += pairs * (bits + carries)
+        registers += pairs * bits
+        free -= pairs * carries
+        if alone and last:
+            last = (low + last[0], high + last[1] + carries)
+            adders += _bits(*last) + carries
+            free -= carries
+        elif alone:
+            last = (low, high)
+        if last:
+            registers += _bits(*last)
+        waiting += free
+        alike, (low, high) = pairs, summed
+    return _Counts(adders, registers, waiting, _bits(*((low, high) if alike or last is None else last)))
+
+
+def _bits(low: int, high: int) -> int:
+    return Signal(name="", low=low, high=high).width
+
+
+def _check(lanes: int, width: int) -> None:
+    if not 1 <= lanes <= MAXIMUM_LANES:
+        raise ValueError(f"an adder tree has 1 to {MAXIMUM_LANES} lanes, got {lanes}")
+    if not 1 <= width <= MAXIMUM_BITS:
+        raise ValueError(f"terms of an adder tree have 1 to {MAXIMUM_BITS} bits, got {width}")
 
 
 @lru_cache(maxsize=1 << 12)
 def _plan(lanes: int, width: int, signed: int, carries: int) -> _Plan:
-    if not 1 <= lanes <= MAXIMUM_LANES:
-        raise ValueError(f"an adder tree has 1 to {MAXIMUM_LANES} lanes, got {lanes}")
-    if not 1 <= width <= 64:
-        raise ValueError(f"terms of an adder tree have 1 to 64 bits, got {width}")
+    _check(lanes, width)
     terms = tuple(operand(f"term{index}", width, signed=bool(signed)) for index in range(lanes))
     registers: list[_Register] = []
     waiting: list[tuple[str, str]] = []

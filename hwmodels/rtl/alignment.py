@@ -81,6 +81,8 @@ class Stage:
         choices: Verilog expressions; two, three or four.
         cells: LUTs, two-output packing counted.
         kinds: how many columns read how much.
+        single_columns: those that read one bit of the number, or none beside its sign: the others are filled with 0.
+        shared_columns: those that choose among several bits.
     """
 
     name: str
@@ -89,6 +91,8 @@ class Stage:
     choices: tuple[str, ...]
     cells: float
     kinds: Kinds
+    single_columns: int
+    shared_columns: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +113,26 @@ class Alignment:
     def cells(self) -> float:
         """LUTs of all multiplexers."""
         return sum(stage.cells for stage in self.stages)
+
+    @property
+    def single_columns(self) -> int:
+        """Columns of the last multiplexer that read one bit."""
+        return self.stages[-1].single_columns
+
+    @property
+    def shared_columns(self) -> int:
+        """Columns of the last multiplexer that choose among several bits."""
+        return self.stages[-1].shared_columns
+
+    @property
+    def all_shared_columns(self) -> int:
+        """Columns of all multiplexers that choose among several bits."""
+        return sum(stage.shared_columns for stage in self.stages)
+
+    @property
+    def inner_columns(self) -> int:
+        """Columns of all multiplexers but the last."""
+        return sum(stage.single_columns + stage.shared_columns for stage in self.stages[:-1])
 
     @property
     def kinds(self) -> Kinds:
@@ -159,6 +183,7 @@ def align(
             low=low,
             high=max(min(value.width + reached, last), low + 1) if beyond else last,
         )
+        single, shared = _columns_read(now, shifts, after, signed=value.signed)
         stages.append(
             Stage(
                 name=after.name,
@@ -167,6 +192,8 @@ def align(
                 choices=tuple(_moved(now, shift, after, signed=value.signed) for shift in shifts),
                 cells=_cells(now, shifts, after),
                 kinds=_kinds(now, shifts, after),
+                single_columns=single,
+                shared_columns=shared,
             )
         )
         now = after
@@ -224,3 +251,17 @@ def _kinds(before: _Columns, shifts: list[int], after: _Columns) -> Kinds:
         ends = signals < min(len(shifts), 3)
         found["ends" if ends else ("two", "three", "four")[len(shifts) - 2]] += bool(signals)
     return Kinds(**found)
+
+
+def _columns_read(before: _Columns, shifts: list[int], after: _Columns, *, signed: bool) -> tuple[int, int]:
+    """Columns of a multiplexer that read one bit, and those that read several; the sign above a number is a bit."""
+    if len(shifts) == 1:
+        return 0, 0
+    single = shared = 0
+    for column in range(after.low, after.high):
+        places = [column - shift for shift in shifts if column - shift >= before.low]
+        signs = any(place >= before.high - 1 for place in places) if signed else before.high - 1 in places
+        bits = sum(place < before.high - 1 for place in places) + signs
+        single += bits == 1
+        shared += bits > 1
+    return single, shared

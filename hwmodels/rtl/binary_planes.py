@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from hwmodels.rtl.counted_luts import multiplier_luts
-from hwmodels.rtl.lanes import lane_sum, lane_sum_structure, lane_term
+from hwmodels.rtl.lanes import lane_adder_bits, lane_sum, lane_term
 from hwmodels.rtl.multipliers import multiplier
 from hwmodels.rtl.signals import Signal, Sum, operand, tree
 from hwmodels.rtl.unit import inputs, outputs, render
@@ -65,10 +65,10 @@ def plane_lane_structure(*, width: int, a_signed: int = 1, exact: int = 0) -> di
     """LUTs of a negation, and bits that are complemented.
 
     >>> plane_lane_structure(width=8)
-    {'arithmetic_luts': 0, 'term_bits': 9}
+    {'arithmetic_luts': 0, 'term_luts': 4}
     """
     bits = lane_term(*_range(width, a_signed)[1:], carries=not exact).width
-    return {"arithmetic_luts": bits + 1 if exact else 0, "term_bits": 0 if exact else bits}
+    return {"arithmetic_luts": bits + 1 if exact else 0, "term_luts": 0 if exact else bits // 2}
 
 
 def plane_sum(*, lanes: int, width: int, a_signed: int = 1, accumulator: int = 0, bias: int = 0) -> Unit:
@@ -108,19 +108,17 @@ def plane_sum_structure(
     """LUTs of the tree's adders and of the accumulator, lanes, and registers.
 
     >>> plane_sum_structure(lanes=4, width=4, accumulator=12)
-    {'arithmetic_luts': 34, 'lanes': 4, 'register_bits': 12}
+    {'arithmetic_luts': 34.0, 'lanes': 4, 'register_bits': 12}
     """
     del bias  # shares the adder's LUTs
     _, low, high = _range(width, a_signed)
-    return lane_sum_structure(
-        plane_lane_structure(width=width, a_signed=a_signed),
-        plane_lane_structure(width=width, a_signed=a_signed, exact=1),
-        lanes=lanes,
-        accumulator=accumulator,
-        low=low,
-        high=high,
-        carries=True,
-    )
+    # Without an accumulator nothing takes the last carry: the first lane negates by itself.
+    first = 0.0 if accumulator else plane_lane_structure(width=width, a_signed=a_signed, exact=1)["arithmetic_luts"]
+    return {
+        "arithmetic_luts": first + lane_adder_bits(lanes, low, high, accumulator=accumulator, carries=True),
+        "lanes": lanes,
+        "register_bits": accumulator,
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from hwmodels.rtl.constants import above
+from hwmodels.rtl.counted_luts import or_luts
 from hwmodels.rtl.unit import inputs, outputs, render
 
 if TYPE_CHECKING:
@@ -51,19 +52,19 @@ def block_leading_one(*, lanes: int, bits: int, x_signed: int = 0) -> Unit:
     )
 
 
+@lru_cache(maxsize=1 << 14)
 def block_leading_one_structure(*, lanes: int, bits: int, x_signed: int = 0) -> dict[str, float]:
-    """LUTs of the OR of all lanes, bits that are made magnitudes, bits that the search chooses and tests.
+    """LUTs of the OR of all lanes, bits that are made magnitudes, bits between which the search chooses.
 
     >>> block_leading_one_structure(lanes=16, bits=8)
-    {'or_luts': 24, 'negated_bits': 0, 'chosen_bits': 6, 'tested_bits': 7}
+    {'or_luts': 32, 'negated_bits': 0, 'chosen_bits': 6, 'one': 1}
     """
     _check_block(lanes, bits)
-    halves = _halves(bits)
     return {
-        "or_luts": bits * -(-(lanes - 1) // (LUT_INPUTS - 1)) if lanes > 2 else bits * (lanes - 1) / 2,
+        "or_luts": bits * or_luts(lanes),
         "negated_bits": lanes * bits if x_signed else 0,
-        "chosen_bits": sum(half for half, width in halves[:-1]),
-        "tested_bits": sum(width - half for half, width in halves),
+        "chosen_bits": sum(width - half for half, width in _halves(bits)[:-1]),
+        "one": 1,
     }
 
 
@@ -110,12 +111,13 @@ def block_scale_add(*, scale_a: int, scale_b: int, largest: int) -> Unit:
 
 
 def block_scale_add_structure(*, scale_a: int, scale_b: int, largest: int) -> dict[str, float]:
-    """Bits of the adder, each of which is also compared or chosen.
+    """Bits of the adder, each of which is also chosen, and those above the place, which are compared.
 
     >>> block_scale_add_structure(scale_a=8, scale_b=10, largest=60)
-    {'adder_bits': 11, 'one': 1}
+    {'adder_bits': 11, 'compared_bits': 4}
     """
-    return {"adder_bits": _scale_bits(scale_a, scale_b, largest), "one": 1}
+    bits = _scale_bits(scale_a, scale_b, largest)
+    return {"adder_bits": bits, "compared_bits": max(bits - 1 - largest.bit_length(), 0)}
 
 
 def _check_block(lanes: int, bits: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from hwmodels.rtl.activations import table_activation, table_activation_structure
+from hwmodels.rtl.activations import table_activation
 from hwmodels.rtl.counted_luts import multiplier_luts
 from hwmodels.rtl.multipliers import multiplier
 from hwmodels.rtl.unit import inputs, outputs, render
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from hwmodels.rtl.unit import Unit
 
 CODEBOOK_MULTIPLIER: Final = "codebook multiplier"
+WHOLE_TABLE_BITS: Final = 6
+"""Index bits of a table of one bit that fits a LUT6 (UG474, UG574); of fewer, two fit."""
+JOINED_BY_A_LUT: Final = 3
+"""How many wires fewer a four-to-one multiplexer leaves, which is one LUT6."""
 
 
 def codebook_multiplier(
@@ -69,14 +73,14 @@ def _word(value: int, bits: int) -> int:
 def codebook_multiplier_structure(
     *, index: int, entry: int, width: int, x_signed: int = 1, seed: int = 1
 ) -> dict[str, float]:
-    """LUTs that hold the table, and LUTs of the multiplier.
+    """LUTs that hold the table and LUTs of the multiplier, together.
+
+    What joins the LUTs of a table of more than 64 entries is LUTs here, as other logic is mapped together with it.
 
     >>> codebook_multiplier_structure(index=4, entry=8, width=8)
-    {'table_luts': 4.0, 'arithmetic_luts': 69, 'one': 1}
+    {'arithmetic_luts': 73.0}
     """
-    table = table_activation_structure(index=index, entry=entry, seed=seed)
-    return {
-        "table_luts": float(sum(table.values())),
-        "arithmetic_luts": multiplier_luts(a=width, b=entry, a_signed=x_signed, b_signed=1),
-        "one": 1,
-    }
+    del seed
+    pieces = 1 << max(index - WHOLE_TABLE_BITS, 0)
+    held = entry / 2 if index < WHOLE_TABLE_BITS else entry * (pieces + -(-(pieces - 1) // JOINED_BY_A_LUT))
+    return {"arithmetic_luts": held + multiplier_luts(a=width, b=entry, a_signed=x_signed, b_signed=1)}

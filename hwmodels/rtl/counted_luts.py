@@ -5,12 +5,15 @@ A sum of counts with one coefficient extrapolates where a coefficient for each c
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from hwmodels.rtl.multipliers import multiplier_structure
 
 GATE_INPUTS: Final = 5
 """Signals that two functions in one LUT6 may read together (UG474, UG574)."""
+LUT_INPUTS: Final = 6
+"""Inputs of a LUT6 (UG474, UG574)."""
 
 
 def multiplier_luts(*, a: int, b: int, a_signed: int, b_signed: int) -> float:
@@ -41,3 +44,29 @@ def chosen_luts(bits: int, reserved: int = 0) -> float:
     4.9
     """
     return bits / 2 + (bits / GATE_INPUTS if reserved else 0.0)
+
+
+def or_luts(inputs: int) -> int:
+    """LUTs of the OR of so many bits, mapped as the balanced tree of pairs that logic optimisation makes of it.
+
+    Where the LUTs at the ends of two halves read few enough signals together they are one; else one of them takes the
+    other as an input while it has one left.
+
+    >>> [or_luts(inputs) for inputs in (1, 4, 8, 16, 32)]
+    [0, 1, 2, 4, 9]
+    """
+    return _or_tree(inputs)[0] if inputs > 1 else 0
+
+
+@lru_cache(maxsize=1 << 10)
+def _or_tree(inputs: int) -> tuple[int, int]:
+    """LUTs of an OR, and the inputs that its last LUT reads; a single bit is a LUT that has yet to be joined."""
+    if inputs == 1:
+        return 1, 1
+    (some, read), (others, also_read) = _or_tree(inputs // 2), _or_tree(inputs - inputs // 2)
+    if read + also_read <= LUT_INPUTS:
+        return some + others - 1, read + also_read
+    single = min(read, also_read)
+    if single < LUT_INPUTS:
+        return some + others, single + 1
+    return some + others + 1, 2

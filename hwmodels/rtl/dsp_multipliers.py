@@ -152,16 +152,18 @@ def packed_multiplier(*, fields: int, spacing: int, weight: int, activation: int
 def packed_multiplier_structure(
     *, fields: int, spacing: int, weight: int, activation: int, activation_signed: int = 1
 ) -> dict[str, float]:
-    """DSPs, per pair of overlapping neighbours the gates that tell them apart, and M and P.
+    """DSPs, LUTs of the gates that tell overlapping neighbours apart, and M and P.
+
+    A pair of overlapping neighbours takes two gates, of which three share two LUTs.
 
     >>> packed_multiplier_structure(fields=4, spacing=7, weight=4, activation=4)
-    {'dsps': 1, 'overlaps': 3, 'register_bits': 64}
+    {'dsps': 1, 'gate_luts': 5, 'register_bits': 64}
     """
     del activation_signed
     product = weight + activation
     overlaps = fields - 1 if spacing == NEAR_SPACING and product > NEAR_SPACING else 0
     signs = fields - 1 if product < spacing else 0
-    return {"dsps": 1, "overlaps": overlaps, "register_bits": 2 * (fields * product + signs)}
+    return {"dsps": 1, "gate_luts": -(-3 * overlaps // 2), "register_bits": 2 * (fields * product + signs)}
 
 
 def fields_per_dsp(weight: int, activation: int, activation_signed: int = 1) -> int:

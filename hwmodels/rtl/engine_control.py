@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from hwmodels.rtl.unit import Direction, Port, render
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
     from hwmodels.rtl.unit import Unit
 
 ENGINE_CONTROL: Final = "engine control"
+SHORT_BITS: Final = 2
+"""Counters this short are no carry chain: both bits share a LUT."""
 SHORTEST_DELAY: Final = 3
 """Registers in a row that Yosys makes a shift register in a LUT (``synth_xilinx``, ``shreg -minlen 3``)."""
 
@@ -90,29 +93,50 @@ def engine_control(
 def engine_control_structure(
     *, steps: int, passes: int, stages: int, beats: int = 1, finish: int = 3, bias: int = 1, tables: int = 1
 ) -> dict[str, float]:
-    """Bits of counters, their comparators, delays, and the handshake.
+    """Counters as carry chains or a LUT, their comparators, delays, and the handshake.
 
-    >>> engine_control_structure(steps=9, passes=4, stages=3)["counter_bits"]
-    12
+    >>> engine_control_structure(steps=9, passes=4, stages=3)["chain_bits"]
+    10
     """
     counters = [steps * passes] if steps * passes > 1 else []
     counters += [steps] if steps > 1 and passes > 1 else []
     counters += [passes] if bias and passes > 1 else []
     counters += [tables] if tables > 1 else []
-    # Chains of registers that nothing reads in between; the bias is read one stage early.
-    early = int(bool(bias) and passes > 1)
-    chains = [stages - early] + [1] * early
-    if steps > 1:
-        chains += [stages - early, stages] + [1] * early
-    chains += [1, finish] if beats > 1 or tables > 1 else [1 + finish]
-    bits = sum(_bits(count) for count in counters)
+    chain_bits = wrap_compares = counter_bits = 0
+    for count in counters:
+        bits = _bits(count)
+        counter_bits += bits
+        chain_bits += bits if bits > SHORT_BITS else 0
+        wrap_compares += _compares(bits) if count & count - 1 else 0
+    # The bias is read one stage early.
+    delays, registers = _delays(stages, finish, steps > 1, int(bool(bias) and passes > 1), beats > 1 or tables > 1)
+    # The first step is looked for, and the last one, unless the counter wraps there and looks for it anyway.
+    sought = (1 + (steps & steps - 1 == 0)) * (steps > 1)
     return {
-        "counter_bits": bits,
-        "wraps": sum(count & count - 1 > 0 for count in counters),
-        "delays": sum(length >= SHORTEST_DELAY for length in chains),
-        "token_bits": sum(length for length in chains if length < SHORTEST_DELAY) + (beats if beats > 1 else 0),
+        "chain_bits": chain_bits,
+        "wrap_compares": wrap_compares,
+        "step_compares": sought * _compares(_bits(steps)),
+        "delays": delays,
+        "token_bits": registers + (beats if beats > 1 else 0),
+        "counter_bits": counter_bits,
         "one": 1,
     }
+
+
+@lru_cache(maxsize=1 << 10)
+def _delays(stages: int, finish: int, several: bool, early: int, handed_on: bool) -> tuple[int, int]:  # noqa: FBT001 - a key
+    """Chains of registers that nothing reads in between: those that are a delay, and registers of the others."""
+    chains = [stages - early] + [1] * early
+    if several:
+        chains += [stages - early, stages] + [1] * early
+    chains += [1, finish] if handed_on else [1 + finish]
+    short = [length for length in chains if length < SHORTEST_DELAY]
+    return len(chains) - len(short), sum(short)
+
+
+def _compares(bits: int) -> int:
+    """LUTs that compare a counter with a constant: six inputs, then five more for each."""
+    return -(-(bits - 1) // 5)
 
 
 def _bits(count: int) -> int:

@@ -6,7 +6,7 @@ import random
 import zlib
 from typing import TYPE_CHECKING, Final
 
-from hwmodels.rtl.memories import block_pieces
+from hwmodels.rtl.memories import block_pieces, join_luts, memory_pieces
 from hwmodels.rtl.unit import Direction, Port, render
 
 if TYPE_CHECKING:
@@ -19,6 +19,9 @@ IN_LUTS: Final = 0
 IN_BLOCK_RAM: Final = 1
 SMALL_WORDS: Final = 32
 """Words that two columns of one LUT6 hold (UG474)."""
+BLOCK_WORDS: Final = 128
+"""Words of a block that is mapped by itself: two LUT6 and the multiplexer between them hold a column. Larger memories
+mapped as a whole are torn into logic whose size is a matter of chance."""
 
 
 def parameter_memory(
@@ -63,6 +66,10 @@ def parameter_memory(
         ),
         latency=1,
         content=held,
+        blocks=_blocks(held, style),
+        block_address=_bits(BLOCK_WORDS),
+        address_bits=address_bits,
+        bit_count=_bits,
         digits=-(-bits // 4),
         attribute='(* rom_style = "block", ram_style = "block" *)'
         if style == IN_BLOCK_RAM
@@ -71,43 +78,43 @@ def parameter_memory(
 
 
 def parameter_memory_structure(*, words: int, bits: int, style: int = IN_LUTS, seed: int = 1) -> dict[str, float]:
-    """LUTs of columns by the number of words, of what joins large ones, and registers.
+    """LUTs of columns by the number of words, of what joins blocks, and registers.
 
     A column of up to 32 words is a function of five inputs, two of which share a LUT; few words make few different
-    functions, of which each exists once, and one that is another's complement costs nothing. A column of up to 256
-    words takes a LUT per 64 and the slice's own multiplexers, beyond that LUTs join them (UG474).
+    functions, of which each exists once, and one that is another's complement costs nothing. A column of a block of
+    up to 128 words takes a LUT per 64 words and the slice's own multiplexer (UG474), LUTs join the blocks.
 
     >>> parameter_memory_structure(words=100, bits=8)["large_luts"]
     16
     """
     del seed
+    found = {"small_columns": 0.0, "large_luts": 0.0, "joins": 0.0, "block_joins": 0.0, "register_bits": 0.0}
     if style == IN_BLOCK_RAM:
-        several = block_pieces(words, bits) > 1
-        return {
-            "small_columns": 0,
-            "large_luts": 0,
-            "joins": 0,
-            "block_joins": bits * several,
-            "register_bits": 2 * several,
-        }
-    different = _different(2.0 ** min(words, 60) - 2, bits)
-    large = 0
-    if words > SMALL_WORDS:
-        pieces = -(-words // 64)
-        quads, rest = divmod(pieces - 1, 4)
-        large = bits * (4 * quads + (1, 2, 4, 4)[rest])
-    return {
-        "small_columns": _tables(words, bits) if words <= SMALL_WORDS else 0,
-        "large_luts": large,
-        "joins": bits * ((words - 1) // 256) * (1 + ((words - 1) // 64 % 4 > 0)) if words > SMALL_WORDS else 0,
-        "block_joins": 0,
-        "register_bits": different,
-    }
+        if block_pieces(words, bits) > 1:
+            found["block_joins"], found["register_bits"] = bits, 2.0
+    elif words > SMALL_WORDS:
+        blocks, rest = divmod(words, BLOCK_WORDS)
+        pieces = blocks * memory_pieces(BLOCK_WORDS) + (memory_pieces(rest) if rest > SMALL_WORDS else 0)
+        found["large_luts"] = bits * pieces
+        found["small_columns"] = bits * (1 < rest <= SMALL_WORDS)
+        found["joins"] = bits * join_luts(blocks + (rest > 0))
+        found["register_bits"] = bits
+    else:
+        found["small_columns"] = _tables(words, bits)
+        found["register_bits"] = _different(2.0**words - 2, bits)
+    return found
+
+
+def _blocks(content: Sequence[int], style: int) -> list[Sequence[int]]:
+    """The words of each block of a memory in LUTs that has several."""
+    if style == IN_BLOCK_RAM or len(content) <= BLOCK_WORDS:
+        return []
+    return [content[first : first + BLOCK_WORDS] for first in range(0, len(content), BLOCK_WORDS)]
 
 
 def _tables(words: int, columns: int) -> float:
     """How many different functions so many random columns need, up to complement; an address bit alone is a wire."""
-    functions = 2.0 ** min(words - 1, 60) - 1
+    functions = 2.0 ** (words - 1) - 1
     found = _different(functions, columns)
     return found * (1.0 - (words - 1).bit_length() / functions)
 
@@ -117,6 +124,10 @@ def _different(functions: float, columns: int) -> float:
     if functions > 1 << 20:
         return float(columns)
     return functions * (1.0 - (1.0 - 1.0 / functions) ** columns)
+
+
+def _bits(count: int) -> int:
+    return max((count - 1).bit_length(), 1)
 
 
 def seeded_words(words: int, bits: int, seed: int) -> list[int]:

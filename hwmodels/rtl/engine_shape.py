@@ -11,7 +11,8 @@ from hwmodels.rtl.adder_trees import adder_tree_width
 from hwmodels.rtl.dsp_multipliers import MOST_FIELDS, REGISTERS, dsp_multiplier_structure, fields_per_dsp
 from hwmodels.rtl.engine_lanes import Lane, lane
 from hwmodels.rtl.multipliers import MULTIPLIER
-from hwmodels.rtl.window_shapes import Axis, WindowShape
+from hwmodels.rtl.replay_intervals import replayed_interval
+from hwmodels.rtl.window_shapes import WindowShape, window_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -160,21 +161,9 @@ class EngineShape:
     @cached_property
     def window(self) -> WindowShape:
         """The window; of a linear layer a single tap."""
-        return WindowShape(
-            rows=Axis(
-                size=self.height,
-                kernel=self.kernel_height,
-                stride=self.stride_height,
-                before=self.top,
-                after=self.bottom,
-            ),
-            columns=Axis(
-                size=self.width,
-                kernel=self.kernel_width,
-                stride=self.stride_width,
-                before=self.left,
-                after=self.right,
-            ),
+        return window_of(
+            (self.height, self.kernel_height, self.stride_height, self.top, self.bottom),
+            (self.width, self.kernel_width, self.stride_width, self.left, self.right),
         )
 
     @property
@@ -343,10 +332,11 @@ def engine_cycles(shape: EngineShape) -> EngineCycles:
     ...     accumulator=16))
     EngineCycles(interval=16, fill=11)
     """
-    return EngineCycles(interval=_interval(shape), fill=_fill(shape))
+    return EngineCycles(interval=sample_interval(shape), fill=last_step(shape) + pipeline_cycles(shape))
 
 
-def _interval(shape: EngineShape) -> int:
+def sample_interval(shape: EngineShape) -> int:
+    """Cycles between two samples; see `engine_cycles`."""
     arrive = shape.window.positions * shape.input_words
     compute = shape.positions * shape.passes * shape.steps
     if not (shape.is_window and shape.is_parallel):
@@ -355,30 +345,7 @@ def _interval(shape: EngineShape) -> int:
     if not shape.has_replay:
         # Positions that complete no window pass by in a cycle a word.
         return arrive + shape.positions * shape.input_words * (groups - 1)
-    return _replayed_interval(shape, groups)
-
-
-def _replayed_interval(shape: EngineShape, groups: int) -> int:
-    """Windows come out of the delay lines with gaps, into a buffer of two; the slower side waits for the other."""
-    window, steps, turn = shape.window, shape.steps, shape.passes * shape.steps
-    across = window.columns.stride - 1
-    down = window.rows.stride * window.columns.size - (window.columns.windows - 1) * window.columns.stride - 1
-    last = (window.rows.windows - 1) * window.rows.stride
-    rest = (window.rows.size - last) * window.columns.size - (window.columns.windows - 1) * window.columns.stride - 1
-    arrived = [0, 0]  # when the words of the last two windows began to enter the buffer
-    done = [0, 0]  # when the last two windows had been read
-    ends = []
-    gaps = [rest] + ([across] * (window.columns.windows - 1) + [down]) * window.rows.windows
-    gaps = gaps[:-1]
-    for _ in range(4):
-        for gap in gaps:
-            enter = max(arrived[-1] + steps + gap * shape.input_words, done[-2])
-            begin = max(done[-1], enter)
-            arrived = [arrived[-1], enter]
-            done = [done[-1], begin + turn]
-        ends.append(done[-1])
-    del groups
-    return ends[-1] - ends[-2]
+    return replayed_interval(shape.window, steps=shape.steps, words=shape.input_words, turn=shape.passes * shape.steps)
 
 
 def pipeline_cycles(shape: EngineShape) -> int:
@@ -391,15 +358,14 @@ def pipeline_cycles(shape: EngineShape) -> int:
     return 1 + shape.multiply_stages + shape.tree_levels + 1 + (shape.beats > 1) + shape.finish_stages
 
 
-def _fill(shape: EngineShape) -> int:
-    pipeline = pipeline_cycles(shape)
+def last_step(shape: EngineShape) -> int:
+    """Cycles from the first input word of a sample to the last step of its first result."""
     if not shape.is_window:
-        return shape.steps - 1 + int(shape.has_replay) + pipeline
-    first = int(shape.window.needed[0])
+        return shape.steps - 1 + int(shape.has_replay)
+    first = shape.window.first_needed
     if not shape.is_parallel:
-        return first * shape.input_words + shape.steps - 1 + pipeline
-    words = (first - 1) * shape.input_words
-    return words + shape.steps + int(shape.has_replay) * 2 + pipeline
+        return first * shape.input_words + shape.steps - 1
+    return (first - 1) * shape.input_words + shape.steps + int(shape.has_replay) * 2
 
 
 @lru_cache(maxsize=1 << 14)

@@ -86,7 +86,8 @@ def replay_buffer_structure(*, steps: int, bits: int, passes: int, memory: int =
 def memory_features(words: int, bits: int, memory: int) -> dict[str, float]:
     """The structure of a buffer's memory (`hwmodels.rtl.memories.storage_structure`) without its registers."""
     found = storage_structure(max(words, 2), bits, memory)
-    return {name: count for name, count in found.items() if name != "register_bits"}
+    del found["register_bits"]
+    return found
 
 
 def serialiser(*, lanes: int, at_once: int, bits: int) -> Unit:

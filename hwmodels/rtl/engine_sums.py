@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 ACCUMULATOR: Final = "accumulator"
 MAGNITUDE: Final = "magnitude"
 MAXIMUM_BITS: Final = 128
+CARRY_BLOCK: Final = 4
+"""Bits of the carry cells that Yosys maps to (CARRY4; a CARRY8 of UltraScale+ is two; UG574)."""
 
 
 def accumulator(*, term: int, bits: int, term_signed: int = 1, bias: int = 1, carry: int = 0, steps: int = 2) -> Unit:
@@ -74,8 +76,8 @@ def accumulator_structure(
     {'adder_bits': 24, 'register_bits': 24}
     """
     del term_signed
-    # If nothing but a carry is added, the sum repeats its sign above the term's own.
-    alone = min(term + 2, bits + 1) if carry else 0
+    # If nothing but a carry is added, the sum repeats its sign above the term's own, to the end of the carry block.
+    alone = min(-(-(term + 2) // CARRY_BLOCK) * CARRY_BLOCK, bits + 1) if carry else 0
     adder = bits + carry if steps > 1 or bias else alone
     return {"adder_bits": adder, "register_bits": bits}
 

@@ -77,6 +77,7 @@ class Family:
             whose ``widths`` equals w, for each w.
         formats: groups of parameters that name one format, such as exponent and mantissa bits: left out together.
         edges: parameters for which up to `EDGE_BITS` is an edge.
+        coded_edges: parameters that count what a field of bits selects; up to `EDGE_BITS` such bits are an edge.
         pricing: whether its rows are fitted, or judge the sum of its parts.
     """
 
@@ -85,11 +86,17 @@ class Family:
     widths: tuple[str, ...] = ()
     formats: tuple[tuple[str, ...], ...] = ()
     edges: tuple[str, ...] = ()
+    coded_edges: tuple[str, ...] = ()
     pricing: Pricing = Pricing.FITTED
+
+    def edge_names(self, parameters: Mapping[str, int]) -> list[str]:
+        """The parameters that make a unit one of the small ones that are looked up."""
+        few = [name for name in self.edges if parameters[name] <= EDGE_BITS]
+        return few + [name for name in self.coded_edges if parameters[name].bit_length() <= EDGE_BITS]
 
     def is_edge(self, parameters: Mapping[str, int]) -> bool:
         """Whether a unit is one of the small ones that are looked up."""
-        return any(parameters[name] <= EDGE_BITS for name in self.edges)
+        return bool(self.edge_names(parameters))
 
 
 FAMILIES: Final[Mapping[str, Family]] = {
@@ -105,7 +112,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
         generate=shifters.barrel_shifter,
         structure=shifters.barrel_shifter_structure,
         widths=("width", "amount_bits"),
-        edges=("width",),
+        edges=("width", "amount_bits"),
     ),
     casts.CAST: Family(
         generate=casts.cast, structure=casts.cast_structure, widths=("input", "output"), edges=("output",)
@@ -246,7 +253,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
         generate=powers_of_two.power_lane,
         structure=powers_of_two.power_lane_structure,
         widths=("width", "places"),
-        edges=("places",),
+        coded_edges=("places",),
     ),
     powers_of_two.POWER_DOT: Family(
         generate=powers_of_two.power_dot,
@@ -297,6 +304,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
         generate=block_scales.block_leading_one,
         structure=block_scales.block_leading_one_structure,
         widths=("lanes", "bits"),
+        edges=("lanes",),
     ),
     block_scales.BLOCK_SCALE_ADD: Family(
         generate=block_scales.block_scale_add,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from hwmodels.rtl.alignment import Alignment, align
 from hwmodels.rtl.constants import above
 from hwmodels.rtl.counted_luts import chosen_luts, field_luts
-from hwmodels.rtl.lanes import lane_sum, lane_sum_structure, lane_term
+from hwmodels.rtl.lanes import lane_adder_bits, lane_sum, lane_term
 from hwmodels.rtl.minifloats import MAXIMUM_EXPONENT_BITS, MAXIMUM_MANTISSA_BITS, check_reserved
 from hwmodels.rtl.signals import Signal, operand
 from hwmodels.rtl.unit import inputs, outputs, render
@@ -180,12 +180,12 @@ def lmul_clamped(*, e: int, m: int, reserved: int = 0) -> Unit:
 
 
 def lmul_clamped_structure(*, e: int, m: int, reserved: int = 0) -> dict[str, float]:
-    """LUTs of the addition with the tests for zero, and of bits that are chosen.
+    """Bits of the fields, and those that are compared with the largest number if it is not all ones.
 
     >>> lmul_clamped_structure(e=4, m=3)
-    {'arithmetic_luts': 12.2, 'chosen_luts': 3.5, 'one': 1}
+    {'exponent_bits': 4, 'mantissa_bits': 3, 'compared_bits': 0, 'one': 1}
     """
-    return {"arithmetic_luts": e + m + 2 + field_luts(e, e), "chosen_luts": chosen_luts(e + m, reserved), "one": 1}
+    return {"exponent_bits": e, "mantissa_bits": m, "compared_bits": m if reserved else 0, "one": 1}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,22 +262,27 @@ def lmul_lane(*, kind: int, e_a: int, m_a: int, e_b: int, m_b: int, reserved: in
 def lmul_lane_structure(
     *, kind: int, e_a: int, m_a: int, e_b: int, m_b: int, reserved: int = 0, exact: int = 0
 ) -> dict[str, float]:
-    """LUTs of additions, tests for zero and negation, and bits of what has been moved.
+    """Bits of the significand, columns of multiplexers that choose, bits that are moved and negated, and clamping.
 
-    >>> lmul_lane_structure(kind=0, e_a=4, m_a=3, e_b=4, m_b=3)["arithmetic_luts"]
-    14.2
+    >>> found = lmul_lane_structure(kind=0, e_a=4, m_a=3, e_b=4, m_b=3)
+    >>> found["significand_bits"], found["moved_bits"], found["clamped"]
+    (4, 33, 0)
     """
-    plan = _lane_plan(kind=kind, e_a=e_a, m_a=m_a, e_b=e_b, m_b=m_b, reserved=reserved, exact=exact)
-    if kind == Kind.CLAMPED:
-        clamped = lmul_clamped_structure(e=e_a, m=m_a, reserved=reserved)
-        product = clamped["arithmetic_luts"] + clamped["chosen_luts"]
-    else:
-        added = lmul_structure(e_a=e_a, m_a=m_a, e_b=e_b, m_b=m_b)["arithmetic_luts"]
-        product = added + field_luts(e_a, e_b) + plan.significand.width / 2
+    plan = _lane_plan(kind=kind, e_a=e_a, m_a=m_a, e_b=e_b, m_b=m_b, reserved=reserved, exact=0)
     return {
-        "arithmetic_luts": product + (plan.value.width if exact else 0),
+        "significand_bits": plan.significand.width,
+        "shared_columns": plan.alignment.all_shared_columns,
         "moved_bits": plan.alignment.result.width,
+        "negated_bits": plan.significand.width + 1 if exact else 0,
+        "clamped": int(kind == Kind.CLAMPED),
     }
+
+
+def _product_luts(*, kind: int, e_a: int, m_a: int, e_b: int, m_b: int, reserved: int) -> float:
+    """LUTs of the addition of the fields, with tests for zero and what clamps."""
+    if kind == Kind.CLAMPED:
+        return e_a + m_a + 2 + field_luts(e_a, e_b) + chosen_luts(e_a + m_a, reserved)
+    return lmul_structure(e_a=e_a, m_a=m_a, e_b=e_b, m_b=m_b)["arithmetic_luts"] + field_luts(e_a, e_b)
 
 
 @lru_cache(maxsize=1 << 12)
@@ -366,28 +371,19 @@ def lmul_dot_structure(
     accumulator: int = 0,
     bias: int = 0,
 ) -> dict[str, float]:
-    """LUTs of all lanes, of the tree's adders and of the accumulator, as counted; lanes; registers.
+    """LUTs of all products, bits of the tree's adders and of the accumulator, bits that are moved, lanes, registers.
 
-    Every second bit of what a lane has moved counts: of the shares 0, 1/2 and 1 the one that errs least on units that
-    were left out of the fit.
-
-    >>> lmul_dot_structure(lanes=4, kind=0, e_a=4, m_a=3, e_b=4, m_b=3, accumulator=40)["lanes"]
-    4
+    >>> lmul_dot_structure(lanes=4, kind=0, e_a=4, m_a=3, e_b=4, m_b=3, accumulator=40)["moved_bits"]
+    132
     """
     del bias  # shares the adder's LUTs
-    shape = {"kind": kind, "e_a": e_a, "m_a": m_a, "e_b": e_b, "m_b": m_b, "reserved": reserved}
-    high = _lane_plan(**shape, exact=0).high
-    found = lane_sum_structure(
-        lmul_lane_structure(**shape),
-        lmul_lane_structure(**shape, exact=1),
-        lanes=lanes,
-        accumulator=accumulator,
-        low=-high,
-        high=high,
-        carries=True,
-    )
+    shape = {"e_a": e_a, "m_a": m_a, "e_b": e_b, "m_b": m_b, "reserved": reserved}
+    plan = _lane_plan(kind=kind, **shape, exact=0)
     return {
-        "arithmetic_luts": found["arithmetic_luts"] + found["moved_bits"] / 2,
+        "arithmetic_luts": lanes * _product_luts(kind=kind, **shape),
+        "adder_bits": lane_adder_bits(lanes, -plan.high, plan.high, accumulator=accumulator, carries=True),
+        "accumulator_bits": accumulator,
+        "moved_bits": lanes * plan.alignment.result.width,
         "lanes": lanes,
         "register_bits": accumulator,
     }

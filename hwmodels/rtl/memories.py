@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Final
 
 from hwmodels.memory import BRAM18_SHAPES
@@ -15,6 +16,11 @@ MAXIMUM_WIDTH: Final = 8192
 MAXIMUM_DEPTH: Final = 1 << 16
 LUT_MEMORY: Final = 0
 BLOCK_MEMORY: Final = 1
+_BLOCK_SHAPES: Final = tuple(
+    (halves, halves * words, bits) for halves, (words, bits) in itertools.product((1, 2), BRAM18_SHAPES)
+)
+"""Halves of 18 kbit, words and bits: 36 kbit are two of the same width, joined in itself, or twice as wide (UG573)."""
+_FEWEST_BLOCK_WORDS: Final = min(words for _, words, _ in _BLOCK_SHAPES)
 
 
 def written_memory(*, depth: int, width: int, memory: int = LUT_MEMORY) -> Unit:
@@ -108,10 +114,9 @@ def block_pieces(words: int, bits: int) -> int:
     >>> block_pieces(4096, 18), block_pieces(3000, 18)
     (1, 3)
     """
-    # A block RAM of 36 kbit is two of 18 kbit of the same width, joined in itself, or twice as wide (UG573).
-    shapes = [(1, depth, width) for depth, width in BRAM18_SHAPES] + [(2, 2 * d, w) for d, w in BRAM18_SHAPES]
-    counts = [(halves * -(-bits // width) * -(-words // depth), -(-words // depth)) for halves, depth, width in shapes]
-    return min(counts)[1]
+    if words <= _FEWEST_BLOCK_WORDS:
+        return 1
+    return min([(halves * -(-bits // width) * -(-words // d), -(-words // d)) for halves, d, width in _BLOCK_SHAPES])[1]
 
 
 def join_luts(pieces: int) -> float:

@@ -96,17 +96,19 @@ def minifloat_cast(*, bits: int, shift: int, e: int, m: int, reserved: int = 0) 
 
 @lru_cache(maxsize=1 << 14)
 def minifloat_cast_structure(*, bits: int, shift: int, e: int, m: int, reserved: int = 0) -> dict[str, float]:
-    """Bits that are only or-ed, binades told apart, and columns of multiplexers that are kept.
+    """Bits only or-ed, binades told apart and numbered, columns of multiplexers, and whether numbers can be too large.
 
     >>> minifloat_cast_structure(bits=40, shift=20, e=4, m=3)
-    {'or_bits': 20, 'binades': 14, 'kept_columns': 10.0, 'one': 1}
+    {'or_bits': 20, 'binades': 14, 'numbered_bits': 28.0, 'kept_columns': 10.0, 'caps': 1}
     """
     plan = cast_plan(bits, shift, e, m, reserved)
+    binades = plan.binades - 1
     return {
         "or_bits": max(min(plan.half, bits) - 1, 0) + plan.over,
-        "binades": plan.binades - 1,
+        "binades": binades,
+        "numbered_bits": binades * plan.number_bits / 2,
         "kept_columns": (m + 2) * plan.number_bits / 2,
-        "one": 1,
+        "caps": int(plan.over > 0),
     }
 
 
@@ -216,6 +218,7 @@ def minifloat_requantiser_structure(
     return {
         "arithmetic_luts": product + accumulator + e + m + 2 + chosen_luts(e + m, reserved),
         **minifloat_cast_structure(bits=bits, shift=shift, e=e, m=m, reserved=reserved),
+        "one": 1,
     }
 
 

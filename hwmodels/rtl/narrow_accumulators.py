@@ -26,6 +26,8 @@ NARROW_ACCUMULATOR: Final = "narrow accumulator"
 ALIGN_ACCUMULATE: Final = "align and accumulate"
 MINIFLOAT_MAC: Final = "minifloat multiply-accumulate"
 MAXIMUM_TERM: Final = 2048
+READ_WHOLE: Final = 4
+"""Top bits of a sum that each saturated bit reads itself, five inputs in all (counted, Yosys 0.70)."""
 
 
 def narrow_accumulator(
@@ -77,17 +79,22 @@ def narrow_accumulator(
 def narrow_accumulator_structure(
     *, term: int, accumulator: int, dropped: int = 0, half_even: int = 0, saturate: int = 0, bias: int = 0
 ) -> dict[str, float]:
-    """LUTs of the adder, a carry in counted; bits that are chosen or tested to saturate, and or-ed to round; registers.
+    """LUTs of the adder, a carry in counted, and of saturation; bits that are or-ed to round; registers.
+
+    Two saturated bits share a LUT: they read a bit of the sum each and those that must equal the sign. If these are
+    four, the bits that read them all take a LUT each, as many as a common test for overflow and its readers would.
 
     >>> narrow_accumulator_structure(term=20, accumulator=16, dropped=8, saturate=1)
-    {'arithmetic_luts': 17, 'saturated_bits': 17, 'below_bits': 0, 'register_bits': 16}
+    {'arithmetic_luts': 25.5, 'below_bits': 0, 'register_bits': 16}
     """
     del bias  # shares the adder's LUTs
     width = _sum_width(term - dropped, accumulator, saturate)
     rounds = half_even and dropped
+    saturated = 0.0
+    if saturate:
+        saturated = float(accumulator) if width - accumulator + 1 == READ_WHOLE else width / 2
     return {
-        "arithmetic_luts": width + (2 if rounds else 0),
-        "saturated_bits": width if saturate else 0,
+        "arithmetic_luts": width + (2 if rounds else 0) + saturated,
         "below_bits": dropped if rounds else 0,
         "register_bits": accumulator,
     }
@@ -178,11 +185,11 @@ def align_accumulate_structure(
     saturate: int = 0,
     bias: int = 0,
 ) -> dict[str, float]:
-    """LUTs of the aligner's multiplexers, bits that are negated, and the features of the accumulator.
+    """LUTs of the adders and of saturation, of the aligner's multiplexers and their last one's ends; bits; registers.
 
     >>> found = align_accumulate_structure(bits=8, least=2, most=30, accumulator=44)
     >>> found["multiplexer_cells"], found["arithmetic_luts"]
-    (48.5, 45)
+    (48.5, 45.0)
     """
     plan = _aligned(
         bits=bits,
@@ -193,26 +200,23 @@ def align_accumulate_structure(
         half_even=half_even,
         saturate=saturate,
     )
-    if not (saturate or dropped):
-        return {
-            "arithmetic_luts": accumulator + 1,
-            "multiplexer_cells": plan.cells,
-            "saturated_bits": 0,
-            "below_bits": 0,
-            "register_bits": accumulator,
-        }
-    narrow = narrow_accumulator_structure(
-        term=plan.result.width,
-        accumulator=accumulator,
-        dropped=dropped if half_even else 0,
-        half_even=half_even,
-        saturate=saturate,
-        bias=bias,
-    )
+    arithmetic = accumulator + 1.0
+    if saturate or dropped:
+        narrow = narrow_accumulator_structure(
+            term=plan.result.width,
+            accumulator=accumulator,
+            dropped=dropped if half_even else 0,
+            half_even=half_even,
+            saturate=saturate,
+            bias=bias,
+        )
+        arithmetic = narrow["arithmetic_luts"] + bits + 1
     return {
-        **narrow,
-        "arithmetic_luts": narrow["arithmetic_luts"] + bits + 1,
+        "arithmetic_luts": arithmetic,
         "multiplexer_cells": plan.cells,
+        "single_columns": plan.single_columns,
+        "significand_bits": bits,
+        "register_bits": accumulator,
     }
 
 
@@ -291,7 +295,7 @@ def minifloat_mac_structure(
     options = _options(accumulator, dropped, half_even, saturate, bias)
     product = exact_product_structure(e_a=e_a, m_a=m_a, e_b=e_b, m_b=m_b)
     adder = align_accumulate_structure(bits=bits, least=least, most=most, **options)
-    return {**adder, "arithmetic_luts": product["arithmetic_luts"] + adder["arithmetic_luts"]}
+    return {**adder, "arithmetic_luts": product["arithmetic_luts"] + adder["arithmetic_luts"], "one": 1}
 
 
 def _places(e_a: int, m_a: int, e_b: int, m_b: int) -> tuple[int, int, int]:

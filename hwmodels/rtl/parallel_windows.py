@@ -128,15 +128,14 @@ def parallel_window_structure(**parameters: int) -> dict[str, float]:
     counters += _bits(plan.groups) if plan.groups > 1 else 0
     if plan.prime:
         counters += _bits(plan.total) + plan.prime.bit_length()
+    if rows and not in_luts:
+        counters += _bits(plan.row_delay)
     phases = sum(_bits(axis.stride) for axis in (shape.rows, shape.columns) if axis.stride > 1)
     masks = len(plan.row_masks) + len(plan.column_masks)
-    masked = _masked_taps(shape) * bits
     return {
         "delay_luts": shifts,
-        # A LUT6 chooses among three bits, four with a mask elsewhere; two more for each further one.
+        # A LUT6 chooses among three bits or four, a further one among two more.
         "mux_luts": taps * bits * -(-(plan.groups - 1) // 2) if plan.groups > 1 else 0,
-        "masked_choices": masked if plan.groups > 1 else 0,
-        "masked_bits": masked if plan.groups == 1 else 0,
         "counter_bits": counters,
         "masks": masks,
         "register_bits": flip_flops + taps * bits + bits + phases + 1,
@@ -144,9 +143,11 @@ def parallel_window_structure(**parameters: int) -> dict[str, float]:
     }
 
 
-def _masked_taps(shape: WindowShape) -> int:
-    inside = [axis.kernel - len(axis.outside()) for axis in (shape.rows, shape.columns)]
-    return shape.taps - inside[0] * inside[1]
+def parallel_window_memory(**parameters: int) -> tuple[int, int]:
+    """Words, and bits of each, that a parallel window delays by whole rows."""
+    shape = window_shape(parameters)
+    plan = _plan(shape, parameters["words"], parameters["taps"], parameters.get("memory", LUT_MEMORY))
+    return plan.row_delay, (shape.rows.kernel - 1) * parameters["bits"]
 
 
 def _plan(shape: WindowShape, words: int, taps: int, memory: int) -> _Plan:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from hwmodels.rtl.alignment import align
-from hwmodels.rtl.lanes import lane_sum, lane_sum_structure, lane_term
+from hwmodels.rtl.lanes import lane_adder_bits, lane_sum, lane_term
 from hwmodels.rtl.signals import Signal, operand
 from hwmodels.rtl.signed_sums import Term, signed_tree, sum_bits
 from hwmodels.rtl.unit import inputs, outputs, render
@@ -123,16 +123,17 @@ def power_lane(*, width: int, places: int, x_signed: int = 1, exact: int = 0) ->
 
 @lru_cache(maxsize=1 << 14)
 def power_lane_structure(*, width: int, places: int, x_signed: int = 1, exact: int = 0) -> dict[str, float]:
-    """LUTs of a negation or of clearing and of multiplexers, and bits that are complemented.
+    """LUTs of inner multiplexers and of a negation, of all multiplexers, and columns of the last that read one bit.
 
-    >>> power_lane_structure(width=8, places=7)["term_bits"]
-    15
+    >>> power_lane_structure(width=8, places=7)
+    {'inner_luts': 11, 'multiplexer_cells': 17.0, 'single_columns': 4}
     """
-    if exact:
-        return {**power_multiplier_structure(width=width, places=places, x_signed=x_signed), "term_bits": 0}
-    plan = _plan(width, places, x_signed, 0)
-    term = lane_term(plan.low, plan.high, carries=True).width
-    return {"arithmetic_luts": width / 2, "multiplexer_luts": plan.alignment.kinds.luts, "term_bits": term}
+    plan = _plan(width, places, x_signed, exact)
+    return {
+        "inner_luts": plan.alignment.inner_columns + (plan.value.width if exact else 0),
+        "multiplexer_cells": plan.alignment.cells,
+        "single_columns": plan.alignment.single_columns,
+    }
 
 
 def power_dot(*, lanes: int, width: int, places: int, x_signed: int = 1, accumulator: int = 0, bias: int = 0) -> Unit:
@@ -171,22 +172,20 @@ def power_dot(*, lanes: int, width: int, places: int, x_signed: int = 1, accumul
 def power_dot_structure(
     *, lanes: int, width: int, places: int, x_signed: int = 1, accumulator: int = 0, bias: int = 0
 ) -> dict[str, float]:
-    """LUTs of negations, of the tree's adders and of the accumulator; of multiplexers; lanes; registers.
+    """Bits of the tree's adders and of the accumulator, and of that alone; LUTs of multiplexers; registers.
 
-    >>> power_dot_structure(lanes=4, width=8, places=7, accumulator=24)["arithmetic_luts"]
-    92.0
+    >>> found = power_dot_structure(lanes=4, width=8, places=7, accumulator=24)
+    >>> found["adder_bits"], found["register_bits"]
+    (76, 24)
     """
     del bias  # shares the adder's LUTs
     plan = _plan(width, places, x_signed, 0)
-    return lane_sum_structure(
-        power_lane_structure(width=width, places=places, x_signed=x_signed),
-        power_lane_structure(width=width, places=places, x_signed=x_signed, exact=1),
-        lanes=lanes,
-        accumulator=accumulator,
-        low=plan.low,
-        high=plan.high,
-        carries=True,
-    )
+    return {
+        "adder_bits": lane_adder_bits(lanes, plan.low, plan.high, accumulator=accumulator, carries=True),
+        "accumulator_bits": accumulator,
+        "multiplexer_luts": lanes * plan.alignment.kinds.luts,
+        "register_bits": accumulator,
+    }
 
 
 def k_hot_multiplier(*, width: int, terms: int, places: int, x_signed: int = 1) -> Unit:
@@ -233,17 +232,19 @@ def k_hot_multiplier(*, width: int, terms: int, places: int, x_signed: int = 1) 
 
 @lru_cache(maxsize=1 << 14)
 def k_hot_multiplier_structure(*, width: int, terms: int, places: int, x_signed: int = 1) -> dict[str, float]:
-    """LUTs of the negation and of the adders, and of the multiplexers.
+    """Bits of the adders and of the first term's negation, and LUTs of the multiplexers.
 
-    >>> k_hot_multiplier_structure(width=8, terms=2, places=8)["arithmetic_luts"]
-    31.0
+    >>> found = k_hot_multiplier_structure(width=8, terms=2, places=8)
+    >>> found["adder_bits"], found["negated_bits"]
+    (18, 9)
     """
-    first = power_multiplier_structure(width=width, places=places, x_signed=x_signed)
-    other = power_lane_structure(width=width, places=places, x_signed=x_signed)
+    plan = _plan(width, places, x_signed, 1)
     sums, _ = _k_hot_tree(width, terms, places, x_signed)
-    found = {name: first[name] + (terms - 1) * other[name] for name in first}
-    found["arithmetic_luts"] += sum_bits(sums)
-    return found
+    return {
+        "adder_bits": sum_bits(sums),
+        "negated_bits": plan.value.width,
+        "multiplexer_luts": terms * _plan(width, places, x_signed, 0).alignment.kinds.luts,
+    }
 
 
 def _k_hot_terms(terms: int, plan: _Plan) -> list[Term]:

@@ -65,17 +65,15 @@ class Axis:
         >>> Axis(size=8, kernel=3, before=1, after=1).outside()
         [(0, 1, 7), (2, 0, 6)]
         """
-        found = []
-        for tap in range(self.kernel):
-            inside = [w for w in range(self.windows) if 0 <= w * self.stride - self.before + tap < self.size]
-            if len(inside) < self.windows:
-                found.append((tap, inside[0], inside[-1]) if inside else (tap, self.windows, -1))
-        return found
+        return list(_outside(self))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class WindowShape:
-    """Windows over rows and columns; the columns of a row arrive one after the other."""
+    """Windows over rows and columns; the columns of a row arrive one after the other.
+
+    Compared by identity, which makes it a quick key: `window_of` gives equal windows the same object.
+    """
 
     rows: Axis
     columns: Axis
@@ -101,6 +99,17 @@ class WindowShape:
         return (self.rows.last[:, None] * self.columns.size + self.columns.last[None, :] + 1).reshape(-1)
 
     @property
+    def first_needed(self) -> int:
+        """Positions that have arrived when the first window is whole."""
+        ends = [min(axis.kernel - 1 - axis.before, axis.size - 1) for axis in (self.rows, self.columns)]
+        return ends[0] * self.columns.size + ends[1] + 1
+
+    @property
+    def most_ahead(self) -> int:
+        """The most positions a window lets go of that have not arrived when it is whole; 0 or below for none."""
+        return _most_ahead(self)
+
+    @property
     def kept_from(self) -> NDArray[np.int64]:
         """By window, the first position that it or a later one reads, shape (windows,); what lies before is let go."""
         first = (self.rows.first[:, None] * self.columns.size + self.columns.first[None, :]).reshape(-1)
@@ -119,6 +128,16 @@ class WindowShape:
         return _buffer_positions(self, window_cycles, position_cycles)
 
 
+@lru_cache(maxsize=1 << 12)
+def window_of(rows: tuple[int, int, int, int, int], columns: tuple[int, int, int, int, int]) -> WindowShape:
+    """The window of two axes, each given by size, kernel, stride and the padding in front and behind."""
+    axes = [
+        Axis(size=size, kernel=kernel, stride=stride, before=before, after=after)
+        for size, kernel, stride, before, after in (rows, columns)
+    ]
+    return WindowShape(rows=axes[0], columns=axes[1])
+
+
 def runs(values: Sequence[Value]) -> list[tuple[int, Value]]:
     """A sequence as runs of equal values: the index behind each run, and its value.
 
@@ -129,18 +148,56 @@ def runs(values: Sequence[Value]) -> list[tuple[int, Value]]:
     return [(end, values[end - 1]) for end in (*ends, len(values))]
 
 
+@lru_cache(maxsize=1 << 12)
+def _outside(axis: Axis) -> tuple[tuple[int, int, int], ...]:
+    found = []
+    for tap in range(axis.kernel):
+        # The windows for which 0 <= window * stride - before + tap < size.
+        first = max(-(-(axis.before - tap) // axis.stride), 0)
+        last = min((axis.size - 1 + axis.before - tap) // axis.stride, axis.windows - 1)
+        if first > last:
+            found.append((tap, axis.windows, -1))
+        elif (first, last) != (0, axis.windows - 1):
+            found.append((tap, first, last))
+    return tuple(found)
+
+
+@lru_cache(maxsize=1 << 12)
+def _most_ahead(shape: WindowShape) -> int:
+    return int((np.append(shape.kept_from[1:], shape.positions) - shape.needed).max())
+
+
+@lru_cache(maxsize=1 << 12)
+def _edges(shape: WindowShape) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Windows that decide what a buffer holds: their order, positions needed and kept from, of two samples.
+
+    Rows of windows between those that touch the padding are alike but for an offset that grows with the row, so what
+    any two of them ask for is asked for by two of the first or last of them.
+    """
+    rows, across = shape.rows, shape.columns.windows
+    ends = [index for index, (one, other) in enumerate(pairwise(np.diff(rows.last).tolist())) if one != other]
+    ends += [index for index, (one, other) in enumerate(pairwise(np.diff(rows.first).tolist())) if one != other]
+    near = {row for end in (*ends, 0, rows.windows - 1) for row in range(end - 2, end + 5)}
+    kept = np.array(sorted(row for row in near if 0 <= row < rows.windows))
+    index = (kept[:, None] * across + np.arange(across)[None, :]).reshape(-1)
+    # Two samples: what holds at the change from one to the next holds at every later one.
+    sample = np.arange(2)[:, None]
+    order = (index + sample * shape.windows).reshape(-1)
+    needed = (shape.needed[index] + sample * shape.positions).reshape(-1)
+    before = (shape.kept_from[index] + sample * shape.positions).reshape(-1)
+    # What was kept when the window before was read: of the very first, nothing had been let go.
+    earlier = (np.append(0, shape.kept_from[:-1])[index] + sample * shape.positions).reshape(-1)
+    earlier[index.size] = shape.kept_from[-1]
+    return order, needed, np.stack([before, earlier])
+
+
 @lru_cache(maxsize=1 << 14)
 def _buffer_positions(shape: WindowShape, window_cycles: int, position_cycles: int) -> int:
-    # Two samples: what holds at the change from one to the next holds at every later one.
-    index = np.arange(2)[:, None]
-    needed = (shape.needed + index * shape.positions).reshape(-1)
-    before = (shape.kept_from + index * shape.positions).reshape(-1)
-    order = np.arange(needed.size)
+    order, needed, (before, earlier) = _edges(shape)
     least = int((needed - before).max())
     if shape.windows * window_cycles >= shape.positions * position_cycles:
         # Windows follow each other without a gap. What was free before window i - 1 ended is full by then; from there
         # on the writer has until window j starts to write the rest of what that one needs.
-        earlier = np.append(0, before[:-1])
         late = np.maximum.accumulate(order * window_cycles - earlier * position_cycles)
         most = int((needed * position_cycles - order * window_cycles + late).max())
         return max(least, -(-most // position_cycles))

@@ -8,25 +8,22 @@ neither side waits. The parallel one shifts positions through delay lines, so th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
-
-import numpy as np
 
 from hwmodels.accumulators import range_bits
 from hwmodels.rtl.engine_streams import memory_features, stream_ports
 from hwmodels.rtl.memories import BLOCK_MEMORY, LUT_MEMORY
 from hwmodels.rtl.unit import render
-from hwmodels.rtl.window_shapes import Axis, WindowShape, runs
+from hwmodels.rtl.window_shapes import runs, window_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from hwmodels.rtl.unit import Unit
+    from hwmodels.rtl.window_shapes import Axis, WindowShape
 
 SERIAL_WINDOW: Final = "serial window"
-PARALLEL_WINDOW: Final = "parallel window"
-SHIFT_REGISTER_WORDS: Final = 32
-"""Depth of a shift register in a LUT (SRLC32E; UG574)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,21 +53,10 @@ class _SerialPlan:
 
 def window_shape(parameters: Mapping[str, int]) -> WindowShape:
     """The shape of a window from an engine's parameters."""
-    return WindowShape(
-        rows=Axis(
-            size=parameters["height"],
-            kernel=parameters["kernel_height"],
-            stride=parameters["stride_height"],
-            before=parameters["top"],
-            after=parameters["bottom"],
-        ),
-        columns=Axis(
-            size=parameters["width"],
-            kernel=parameters["kernel_width"],
-            stride=parameters["stride_width"],
-            before=parameters["left"],
-            after=parameters["right"],
-        ),
+    p = parameters
+    return window_of(
+        (p["height"], p["kernel_height"], p["stride_height"], p["top"], p["bottom"]),
+        (p["width"], p["kernel_width"], p["stride_width"], p["left"], p["right"]),
     )
 
 
@@ -156,25 +142,42 @@ def serial_window(
 
 
 def serial_window_structure(**parameters: int) -> dict[str, float]:
-    """Bits of counters, their comparators, the address adders, and LUTs that hold positions."""
+    """Bits of counters, of addresses and of the number held, comparators, and LUTs that hold positions."""
     shape = window_shape(parameters)
-    words, bits = parameters["words"], parameters["bits"]
+    words, bits, memory = parameters["words"], parameters["bits"], parameters.get("memory", LUT_MEMORY)
     plan = _serial_plan(shape, words, parameters["passes"], parameters.get("depthwise", 0))
-    counted = sum(width for _, width, _ in plan.counters) + (_bits(words) if words > 1 else 0)
-    wraps = 0 if plan.depth == 1 << plan.address_bits else plan.address_bits
-    in_luts = parameters.get("memory", LUT_MEMORY) == LUT_MEMORY
+    is_wrapped = plan.depth != 1 << plan.address_bits
+    held = memory_features(plan.depth, bits, memory)
     return {
-        "counter_bits": counted + plan.address_bits,
-        "wrap_bits": sum(width for _, width, total in plan.counters if total & total - 1),
-        "address_bits": 2 * plan.address_bits + plan.level_bits,
-        "modulo_bits": wraps,
-        "outside_taps": len(shape.rows.outside()) + len(shape.columns.outside()),
-        **memory_features(plan.depth, bits, parameters.get("memory", LUT_MEMORY)),
-        "word_bits": bits if in_luts else 0,
+        "counter_bits": sum(width for _, width, _ in plan.counters) + (_bits(words) if words > 1 else 0),
+        # A comparison with a constant takes a LUT for six bits, then one for each five more.
+        "compares": sum(-(-(width - 1) // 5) for _, width, _ in plan.counters),
+        "wraps": sum(total & total - 1 > 0 for _, _, total in plan.counters),
+        "address_bits": plan.address_bits,
+        "modulo_bits": plan.address_bits if is_wrapped else 0,
+        "modulo": int(is_wrapped),
+        "level_bits": plan.level_bits,
+        "outside_bits": sum(_outside_bits(axis) for axis in (shape.rows, shape.columns)),
+        "storage_luts": held["memory_luts"] + held["joins"],
+        "block_joins": held["block_joins"],
+        "word_bits": 0 if memory == BLOCK_MEMORY else bits,
         "one": 1,
     }
 
 
+def _outside_bits(axis: Axis) -> int:
+    """Bits compared to tell which taps of an axis lie in the padding."""
+    ends = sum((low > 0) + (high < axis.windows - 1) for _, low, high in axis.outside())
+    return ends * _bits(axis.windows)
+
+
+def serial_window_words(**parameters: int) -> int:
+    """Words of ``bits`` that the buffer of a serial window holds."""
+    shape = window_shape(parameters)
+    return _serial_plan(shape, parameters["words"], parameters["passes"], parameters.get("depthwise", 0)).depth
+
+
+@lru_cache(maxsize=1 << 14)
 def _serial_plan(shape: WindowShape, words: int, passes: int, depthwise: int) -> _SerialPlan:
     rows, columns = shape.rows, shape.columns
     positions = shape.buffer_positions(shape.taps * words * passes, words)
@@ -222,7 +225,7 @@ def _releases(shape: WindowShape, bits: int) -> dict[str, str]:
 
 def _level_bits(shape: WindowShape, positions: int) -> int:
     """Bits of the number of positions held, two's complement where windows let go of what has not arrived yet."""
-    ahead = int((np.append(shape.kept_from[1:], shape.positions) - shape.needed).max())
+    ahead = shape.most_ahead
     return range_bits(-ahead, positions) if ahead > 0 else positions.bit_length()
 
 

@@ -1,9 +1,10 @@
-"""How benchmarks compare: jobs that take turns in one process, medians of processor time, and peak memory."""
+"""How benchmarks compare and are shown: jobs that take turns, medians of processor time, peak memory, pages."""
 
 from __future__ import annotations
 
 import ctypes
 import statistics
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -11,9 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
+
+
+PUBLISHED = Path(__file__).resolve().parents[2] / "reports" / "published"
 
 
 class Comparison(NamedTuple):
@@ -98,13 +102,14 @@ def peak_memory(name: str, job: Callable[[], NDArray[Any]], operands: str, opera
     job()
     ctypes.CDLL(None).malloc_trim(0)  # else freed memory that is kept for later would hide what the call takes
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # forgets the mark
-    before = _kibibytes("VmRSS")
+    before = kibibytes("VmRSS")
     result = job()
-    extra = (_kibibytes("VmHWM") - before) * 1024
+    extra = (kibibytes("VmHWM") - before) * 1024
     return Memory(name, max(extra, 0), result.nbytes, operands, operand_bytes)
 
 
-def _kibibytes(field: str) -> int:
+def kibibytes(field: str) -> int:
+    """A field of this process's status, such as its peak memory ``VmHWM``: its own, unlike what getrusage says."""
     for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
         if line.startswith(field + ":"):
             return int(line.split()[1])
@@ -156,3 +161,15 @@ def one_thread() -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(threads)
+
+
+def table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
+    """A Markdown table."""
+    return [f"| {' | '.join(row)} |" for row in (header, ("---",) * len(header), *rows)]
+
+
+def write_page(path: Path, lines: list[str]) -> None:
+    """A page, on disk and on the terminal."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join([*lines, ""]), encoding="utf-8")
+    sys.stdout.write("\n".join([*lines, "", ""]))

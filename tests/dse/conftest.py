@@ -49,6 +49,7 @@ def settings_of(workload: str, **sections: Any) -> StudyConfig:
         "data": {"sensitivity_samples": 60, "validation_samples": 80, "test_samples": 70},
         "formats": TINY_MENU,
         "front": {"solves": 14, "max_lanes": 64},
+        "accuracy": {"audit_designs": 16, "rounds": 1, "round_solves": 5, "calibrations": 1, "resamples": 50},
     }
     return check_config(content | sections, source="the test")
 
@@ -142,7 +143,7 @@ def make_bench(workload: str, **sections: Any) -> Bench:
         (layer.name, *datapath): 0.0
         if layer.weight is None and datapath[2] == Arithmetic()
         else draw.uniform(-0.01, 0.1)
-        for layer in network.engines
+        for layer in network.multiplying
         for datapath in prepared.datapaths(layer)
     }
     losses = LossTable(edges=edges, engines=engines)
@@ -181,8 +182,10 @@ def explored_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("studies") / "mlp"
     with Study.create(folder, settings_of("digits-mlp")) as study:
         study.sweep(jobs=1)
+        study.refine(jobs=1)
         study.front(jobs=1)
         study.measure(jobs=1)
+        study.confidence(jobs=1)
         study.report()
         study.export_again(study.chosen().name)
     return folder

@@ -306,7 +306,9 @@ def test_a_foreign_package_of_our_name_is_named(command, monkeypatch):
     command("formats").refused("the package 'kernels' in /elsewhere/kernels", "uninstall the other distribution")
 
 
-@pytest.mark.parametrize("arguments", [["frobnicate"], ["front"], ["front", "x", "--what"], ["sweep", "x", "-j", "-1"]])
+@pytest.mark.parametrize(
+    "arguments", [["frobnicate"], ["measure"], ["front", "x", "--what"], ["sweep", "x", "-j", "-1"]]
+)
 def test_wrong_usage_exits_with_2(command, arguments):
     outcome = command(*arguments)
     assert outcome.code == 2

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import pytest
 
+from dse.comparison import Pace, mark_nondominated
 from dse.config import check_config, render_config
+from dse.designs import ARRAY
 from dse.errors import StudyError
+from dse.results import FrontResult
 from dse.study import Study
 from dse.target import target_device
 
@@ -47,10 +51,49 @@ def test_a_front_by_energy(tmp_path, settings) -> None:
     assert least["utilisation"] > kept["utilisation"].min()
 
 
-def test_a_shared_engine_has_no_energy_to_compete_by() -> None:
-    asked = {"energy": {"objective": True}, "architecture": {"kind": "shared-engine"}}
-    with pytest.raises(StudyError, match=r"^the test: \[energy\] objective = true asks for .* or objective = false$"):
-        check_config(asked, source="the test")
+def test_designs_of_a_shared_array_compete_by_energy(tmp_path, settings) -> None:
+    sections = {
+        "energy": {"objective": True},
+        "architecture": {"kind": "shared-engine", "array_pe": [4, 8], "array_simd": [4, 8]},
+    }
+    with Study.create(tmp_path / "study", settings("digits-mlp", **sections)) as study:
+        study.sweep(jobs=1)
+        found = study.front()
+        assert study.tables.problem().objective_names == ("utilisation", "loss", "energy_pj")
+        for design in found.result.designs:
+            # Energy is that of the layers' turns: hardware alone takes none.
+            parts = {part.layer: part.cost.energy_pj for part in design.parts if part.layer == ARRAY}
+            assert set(parts.values()) == {0.0}
+            assert 0 < design.total.memory_pj < design.total.energy_pj
+            assert design.total.relative_delay > 0
+
+
+def test_what_designs_compete_by_decides_which_are_dominated(tmp_path, settings) -> None:
+    with Study.create(tmp_path / "study", settings("digits-mlp", energy={"objective": True})) as study:
+        study.sweep(jobs=1)
+        study.front()
+        result = study.measure(jobs=1).result
+    assert result.pace is Pace.ENERGY
+    assert FrontResult.from_json(result.to_json()).pace is Pace.ENERGY
+    slow = result.designs[0].replace(name="slow", interval_cycles=10**9)
+    thrifty = slow.replace(name="thrifty", total=dataclasses.replace(slow.total, energy_pj=0.5 * slow.total.energy_pj))
+    pair = [slow.replace(interval_cycles=5), thrifty]
+    assert mark_nondominated(pair) == [True, False]
+    assert mark_nondominated(pair, by=Pace.ENERGY) == [False, True]
+    broken = result.to_json() | {"pace": "colour"}
+    with pytest.raises(StudyError, match=r"a stored front cannot be read .*'colour'.*: run `bitfront front` again"):
+        FrontResult.from_json(broken)
+
+
+def test_another_objective_is_another_front(tmp_path, settings) -> None:
+    folder = tmp_path / "study"
+    with Study.create(folder, settings("digits-mlp")) as study:
+        study.sweep(jobs=1)
+        study.front()
+    text = (folder / "study.toml").read_text(encoding="utf-8")
+    (folder / "study.toml").write_text(text.replace("objective = false", "objective = true"), encoding="utf-8")
+    with Study.open(folder) as study, pytest.raises(StudyError, match="has no front for its present settings"):
+        study.measure()
 
 
 def test_the_settings_are_written_with_their_meaning() -> None:

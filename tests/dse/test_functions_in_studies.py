@@ -11,7 +11,6 @@ import pytest
 from dse.errors import StudyError
 from dse.export import export_design
 from dse.manifest_functions import function_entry
-from dse.preparation import prepare
 from dse.streams import stream_orders
 from emulation.catalogue import parse
 from emulation.codes import integer_of
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from dse.config import StudyConfig
     from tests.dse.conftest import Bench
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -179,9 +177,7 @@ def test_a_selected_row_streams_as_it_comes() -> None:
     assert orders["column"].tolist() == [0, 1, 2, 3]
 
 
-def test_recurrent_layers_are_refused_by_name(settings: Callable[..., StudyConfig]) -> None:
-    with pytest.raises(StudyError, match=r"layer 'lstm' \(lstm\) cannot be explored: recurrent layers are executed in"):
-        prepare(settings("tests.dse.function_workloads:LSTM"))
+def test_recurrent_layers_are_not_exported_and_say_so() -> None:
     layer = Layer(name="memory", operation=Lstm(hidden=2), inputs=("input",), shape=(3, 2))
     rule = object.__new__(LstmRule)
     hardware_layer = HardwareLayer(layer=layer, function=rule, output=None)  # type: ignore[arg-type]

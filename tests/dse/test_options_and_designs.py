@@ -6,7 +6,6 @@ import itertools
 import numpy as np
 import pytest
 
-from dse.decision_tables import RESOURCES
 from dse.designs import design_from_json, design_to_json
 from dse.errors import StudyError
 from dse.options import build_tables
@@ -18,8 +17,8 @@ from emulation.datapaths import Arithmetic
 from emulation.formats import FixedPoint, Sign
 from emulation.network import Add, Concat, Convolution, Input, Linear, Reshape
 from hwmodels.costs import Cost, total
+from hwmodels.device_parts import RESOURCES
 from hwmodels.devices import load_device
-from hwmodels.streaming import latency_cycles
 
 WORKLOADS = ("digits-mlp", "digits")
 
@@ -112,17 +111,14 @@ def test_costs_and_losses_of_a_design_are_the_sums_of_its_parts(drawn):
         assert set(design.weights) == {layer.name for layer in network.layers if layer.weight is not None}
 
 
-def test_latency_is_that_of_the_streaming_model(drawn):
-    found, designs = drawn
-    network = found.prepared.network
+def test_a_sample_takes_no_less_than_the_slowest_layer(drawn):
+    _, designs = drawn
     for design in designs:
-        fill = {layer.name: 0 for layer in network.layers}
-        interval = dict(fill)
-        for part in design.parts:
-            fill[part.layer] += part.cost.fill_cycles
-            interval[part.layer] = max(interval[part.layer], part.cost.interval_cycles)
-        assert design.latency_cycles == latency_cycles(network, fill, interval)
-        assert design.latency_cycles >= design.interval_cycles
+        assert (
+            design.interval_cycles
+            <= design.latency_cycles
+            < sum(part.cost.interval_cycles + part.cost.fill_cycles for part in design.parts)
+        )
 
 
 def test_losses_are_charged_once_for_a_tensor_whoever_reads_it(bench):

@@ -1,5 +1,6 @@
 """study.sqlite and its lock: rows survive, one process at a time, and unusable folders say why."""
 
+import dataclasses
 import json
 import os
 import sqlite3
@@ -7,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dse.config import STUDY_VERSION
@@ -162,3 +164,41 @@ def test_values_that_are_no_json_are_refused_before_anything_is_written(tmp_path
         with pytest.raises(TypeError):
             store.put("front", {1, 2})
         assert store.get("front") == json.loads("[1]")
+
+
+def test_metrics_and_losses_of_each_sample_are_kept_with_their_row(tmp_path):
+    each = np.random.default_rng(0).exponential(size=7)
+    full = dataclasses.replace(row("a"), proxies={"fisher": 0.1 + 0.2, "norm": -5e-324}, divergences=each)
+    with Store(tmp_path) as store:
+        store.add("c", full)
+        store.add("c", row("b"))
+        store.add("other", dataclasses.replace(full, proxies={"norm": 1.0}))
+    with Store(tmp_path) as store:
+        assert store.proxies("c") == {"a": dict(full.proxies)}
+        assert store.proxies("other") == {"a": {"norm": 1.0}}
+        assert store.sampled("c") == {"a"}
+        assert store.sampled("nothing") == set()
+        np.testing.assert_array_equal(store.sample_losses("c")["a"], each)
+        assert set(store.measurements("c")) == {"a", "b"}
+
+
+def test_a_database_without_the_newer_tables_gets_them(tmp_path):
+    """Studies of the first version hold losses alone."""
+    with Store(tmp_path) as store:
+        store.add("c", row("a"))
+        store._connection.execute("DROP TABLE proxies")
+        store._connection.execute("DROP TABLE sample_losses")
+        store._connection.commit()
+    with Store(tmp_path) as store:
+        assert set(store.measurements("c")) == {"a"}
+        assert store.proxies("c") == {}
+        assert store.sample_losses("c") == {}
+
+
+def test_a_row_is_written_whole_or_not_at_all(tmp_path):
+    with Store(tmp_path) as store:
+        store._connection.execute("DROP TABLE measurements")
+        with pytest.raises(StudyError, match="cannot be written"):
+            store.add("c", dataclasses.replace(row("a"), proxies={"norm": 1.0}))
+        store.put("later", 1)
+        assert store.proxies("c") == {}

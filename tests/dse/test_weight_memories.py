@@ -28,22 +28,24 @@ def config_of(**sections):
 
 
 def test_the_default_offers_what_it_always_did():
-    assert offered_foldings(config_of(), SHAPE, is_product=False) == foldings(6, 8, max_lanes=4096)
+    assert offered_foldings(config_of(), SHAPE, load_device("xc7z020"), is_product=False) == foldings(
+        6, 8, max_lanes=4096
+    )
 
 
 def test_every_named_memory_and_way_to_fill_dsps_is_offered_once():
     names = {"weight_memories": ["bram", "offchip"], "lanes_per_dsp": ["packed", "one"]}
-    found = offered_foldings(config_of(architecture=names), SHAPE, is_product=False)
+    found = offered_foldings(config_of(architecture=names), SHAPE, load_device("xczu7ev"), is_product=False)
     assert len(found) == len(set(found)) == len(foldings(6, 8)) // 2 * (1 + 2) * 2
     assert {(one.multipliers, one.lanes_per_dsp) for one in found} == {
         (MultiplierStyle.LUT, LanesPerDsp.PACKED),
         (MultiplierStyle.DSP, LanesPerDsp.PACKED),
         (MultiplierStyle.DSP, LanesPerDsp.ONE),
     }
-    products = offered_foldings(config_of(architecture=names), SHAPE, is_product=True)
+    products = offered_foldings(config_of(architecture=names), SHAPE, load_device("xczu7ev"), is_product=True)
     assert {one.weight_memory for one in products} == {MemoryStyle.BRAM}
     alone = config_of(architecture={"weight_memories": ["offchip"], "multipliers": ["dsp"]})
-    products = offered_foldings(alone, SHAPE, is_product=True)
+    products = offered_foldings(alone, SHAPE, load_device("xczu7ev"), is_product=True)
     assert {(one.weight_memory, one.multipliers) for one in products} == {(MemoryStyle.AUTO, MultiplierStyle.DSP)}
 
 
@@ -137,7 +139,8 @@ def test_paces_stay_within_the_interval_bound(paced):
 @pytest.mark.parametrize(
     ("device", "memories", "words"),
     [
-        ("asic-45nm", ["auto"], ("'asic-45nm' is an ASIC process", "Name an FPGA")),
+        ("asic-45nm", ["auto", "bram"], ("names 'bram', but device asic-45nm is an ASIC process",)),
+        ("asic-45nm", ["offchip"], ("'offchip', but device asic-45nm has no memory off the chip",)),
         ("xc7z020", ["auto", "uram"], ("'uram', but device xc7z020 has no UltraRAM",)),
     ],
 )

@@ -292,3 +292,40 @@ def test_outputs_and_labels_that_do_not_match(outputs: np.ndarray, labels: list[
 def test_samples_that_cannot_be_run(bench: SensitivityBench, broken: np.ndarray, message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         SensitivityBench(bench.calibrated, broken, np.zeros(len(broken), dtype=np.int64))
+
+
+def test_one_probe_together_is_the_probe_alone(bench: SensitivityBench) -> None:
+    for probe in (
+        EdgeProbe(edge="input", format=INT4),
+        EngineProbe(layer=bench.network.engines[1].name, activation=INT4, weight=INT4),
+    ):
+        assert bench.measure_together([probe]) == bench.measure(probe)
+
+
+def test_probes_together_are_each_on_what_the_one_before_left(
+    network: Network, samples: np.ndarray, bench: SensitivityBench
+) -> None:
+    """By hand: weights of the first engine, then the edge it makes, then the rest of the network in float."""
+    engine = network.engines[0]
+    first = EngineProbe(layer=engine.name, activation=INT8, weight=INT4)
+    second = EdgeProbe(edge=engine.name, format=parse("uint3"))
+    left = bench.respond(first).changed.numpy()
+    cast = bench.calibrated.edge(engine.name, parse("uint3")).cast(left).astype(np.float32)
+    tensors = rerun(
+        {**run_float(network, samples), engine.name: torch.from_numpy(cast)}, tuple(network.descendants(engine.name))
+    )
+    expected = bench.yardstick.losses(tensors[network.output].numpy())
+    assert bench.measure_together([first, second]) == expected
+    assert expected not in (bench.measure(first), bench.measure(second))
+
+
+def test_an_engine_reads_what_an_earlier_probe_left(network: Network, bench: SensitivityBench) -> None:
+    """Casting an engine's input before the engine casts it to the same format changes nothing."""
+    inner = network.engines[1]
+    edge = network.input_edges(inner)[0]
+    alone = EngineProbe(layer=inner.name, activation=parse("uint4"), weight=INT4)
+    others = [layer for layer in network.layers if layer.inputs and edge in layer.inputs and layer is not inner]
+    assert others  # a residual reads the edge as well, so both together lose something else than the engine alone
+    both = bench.measure_together([EdgeProbe(edge=edge, format=parse("uint4")), alone])
+    assert both != bench.measure(alone)
+    assert both == bench.measure_together([alone, EdgeProbe(edge=edge, format=parse("uint4"))])

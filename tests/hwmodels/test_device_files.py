@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from hwmodels.devices import AREA, DeviceError, load_device
+from hwmodels.devices import GATES, DeviceError, load_device
 
 VALID = """
 name = "mine"
@@ -230,7 +230,7 @@ def test_invalid_fabrics(tmp_path, old, new, message):
 
 def test_an_asic_process(tmp_path):
     device = load_device(written(tmp_path, ASIC))
-    assert (device.usable(AREA), device.unverified) == (9, ())
+    assert (device.available(GATES), device.usable(GATES), device.unverified) == (11, 11, ())  # 9 / 0.8
     assert device.asic.energy("add").picojoules * 10 == 1
 
 

@@ -1,17 +1,19 @@
 """Built-in devices: counts, regions, shells, packing tables, names, and the ASIC process that has no LUTs."""
 
+import dataclasses
 from fractions import Fraction
 
 import pytest
 
 from emulation.formats import FixedPoint
-from hwmodels.costs import Cost, utilisation
+from hwmodels.asic_area import memory_gates
+from hwmodels.costs import resource_shares, utilisation
 from hwmodels.device_files import FABRICS
-from hwmodels.devices import AREA, RESOURCES, DeviceError, Technology, device_names, load_device, load_dsp
+from hwmodels.devices import GATES, RESOURCES, DeviceError, Technology, device_names, load_device, load_dsp
 from hwmodels.engine_shapes import EngineShape
-from hwmodels.engines import engine_cost
+from hwmodels.engines import RequantiseScale, engine_cost
 from hwmodels.fabrics import DistributedMemory, LutOutputs, StartContent
-from hwmodels.folding import Folding
+from hwmodels.folding import Folding, MultiplierStyle
 from hwmodels.output_stage import output_stage_cost
 
 COUNTS = {
@@ -96,7 +98,7 @@ def test_what_is_not_verified_is_listed():
     assert load_device("xc7z020").unverified == ()
     assert load_device("xczu7ev").unverified == ("clock",)
     assert load_device("xcu280").unverified == ("regions", "clock")
-    assert load_device("asic-45nm").unverified == (AREA, "process", "clock", "usable shares")
+    assert load_device("asic-45nm").unverified == (GATES, "clock", "usable shares")
 
 
 @pytest.mark.parametrize(
@@ -162,24 +164,57 @@ def test_unknown_names(tmp_path):
         load_dsp("DSP48")
 
 
-def test_an_asic_process_has_area_and_energy_and_no_luts():
+def test_an_asic_process_has_gates_and_no_luts():
     asic = load_device("asic-45nm")
     assert asic.technology is Technology.ASIC
-    assert asic.usable(AREA) == 700_000
+    assert list(asic.resources) == [GATES]
+    # One square millimetre of NAND gates of 0.798 square micrometres, 70 % of them placed.
+    assert (asic.available(GATES), asic.usable(GATES)) == (1_253_132, 877_192)
     assert asic.asic.energy("int32 multiply").picojoules / asic.asic.energy("int32 add").picojoules == 31
     with pytest.raises(DeviceError, match="no energy of 'int4 multiply' is given at 45 nm: operations are int32 add,"):
         asic.asic.energy("int4 multiply")
-    message = "device asic-45nm is an ASIC process: it has area and energy but no LUTs"
-    shape = EngineShape(outputs=4, depth=4, in_channels=4)
-    int8 = FixedPoint(width=8)
-    for price in (
-        lambda: engine_cost(shape, weight_format=int8, activation_format=int8, folding=Folding(), device=asic),
-        lambda: output_stage_cost(int8, requantisers=1, device=asic),
-        lambda: utilisation(Cost(luts=1), asic),
-        lambda: asic.available("luts"),
-        lambda: asic.lut_inputs,
-    ):
+    message = "device asic-45nm is an ASIC process: it has gates and no LUTs, DSPs or block RAM; choose an FPGA"
+    for ask in (lambda: asic.available("luts"), lambda: asic.lut_inputs):
         with pytest.raises(DeviceError, match=message):
-            price()
-    with pytest.raises(DeviceError, match="this device has no DSPs: choose multipliers in LUTs"):
+            ask()
+    with pytest.raises(DeviceError, match="a device has no resource 'lut': use one of gates"):
+        asic.usable("lut")
+
+
+def test_an_asic_process_has_no_dsps():
+    asic, int8 = load_device("asic-45nm"), FixedPoint(width=8)
+    assert not asic.dsp.exists
+    assert load_device("xc7z020").dsp.exists
+    message = "this device has no DSPs: choose multipliers in LUTs"
+    with pytest.raises(DeviceError, match=message):
         asic.dsp.tiles(8, 8)
+    shape = EngineShape(outputs=4, depth=4, in_channels=4)
+    folding = Folding(multipliers=MultiplierStyle.DSP)
+    for scale in RequantiseScale:
+        with pytest.raises(DeviceError, match=message):
+            engine_cost(shape, weight_format=int8, activation_format=int8, folding=folding, device=asic, scale=scale)
+
+
+def test_costs_on_an_asic_process():
+    asic, int8 = load_device("asic-45nm"), FixedPoint(width=8)
+    shape = EngineShape(outputs=16, depth=64, in_channels=64, positions=3)
+    narrow, wide = (
+        engine_cost(
+            shape,
+            weight_format=FixedPoint(width=bits),
+            activation_format=int8,
+            folding=Folding(pe=2, simd=4),
+            device=asic,
+            scale=RequantiseScale.NONE,
+        )
+        for bits in (4, 8)
+    )
+    assert (wide.dsps, wide.bram18s, wide.urams) == (0, 0, 0)
+    assert 0 < narrow.gates < wide.gates
+    # All weights are held: at least what their bits take as memory.
+    assert wide.gates > 16 * 64 * 8 * memory_gates(1) / 64
+    assert utilisation(wide, asic) == wide.gates / asic.usable(GATES)
+    assert any("standard cells" in note for note in wide.out_of_range)
+    assert output_stage_cost(int8, requantisers=1, device=asic).gates > 0
+    cost = dataclasses.replace(wide, gates=2 * asic.usable(GATES))
+    assert resource_shares(cost, asic) == {GATES: 2.0}

@@ -17,8 +17,9 @@ from emulation.network import Window
 from hwmodels.devices import load_device, load_dsp
 from hwmodels.dsp_mapping import Combining, lane_mapping
 from hwmodels.engine_shapes import EngineShape
-from hwmodels.engines import RequantiseScale, engine_cost
+from hwmodels.engines import engine_cost
 from hwmodels.folding import Folding, LanesPerDsp, MultiplierStyle
+from hwmodels.requantisers import RequantiseScale
 from tests.hwmodels.test_device_files import VALID, written
 from tests.missing_tools import foreign
 
@@ -96,8 +97,8 @@ def test_an_engine_puts_each_lane_in_a_dsp_of_its_own_if_asked_to():
     device = load_device("xczu7ev")
     packed, alone = price(device), price(device, lanes_per_dsp=LanesPerDsp.ONE)
     assert (packed.dsps, alone.dsps) == (32, 64)
-    # A lane beside another one takes a LUT to correct its sign.
-    assert packed.luts - alone.luts == 64
+    # Products beside each other lend each other a bit, which every second tree and sum take in.
+    assert 0 < packed.luts - alone.luts < 64
     assert price(device, weight=4, activation=4).dsps == 16
     assert price(device, weight=4, activation=4, lanes_per_dsp=LanesPerDsp.ONE).dsps == 0
 

@@ -7,9 +7,8 @@ import filecmp
 import pytest
 
 from hwmodels import timing
-from hwmodels.composition import FIXED_LANE, REQUANTISER
 from hwmodels.derived_tables import DATA, DELAYS, LOGIC_ENERGIES, rebuild
-from hwmodels.energy import OTHER, REGISTER
+from hwmodels.energy import FIXED_LANE, OTHER, REGISTER, REQUANTISER
 from hwmodels.energy_fitting import compare, logic_energies
 from hwmodels.models import ROWS_FOLDER
 from hwmodels.synthesis.flow import Status
@@ -66,7 +65,10 @@ class TestRatios:
         )
         assert lanes.gates == 4  # of 4, 5 and 3
         assert found[REQUANTISER].ratio == pytest.approx(0.03)
-        assert found[OTHER].units == 5  # the mac counts there alone, without its registers
+        assert found[OTHER].units == 5
+        assert found[OTHER].most == found["mac"].ratio  # without its registers
+        # A family that stands for others has an entry of its own.
+        assert (found["adder"].units, found["adder"].ratio) == (1, pytest.approx(0.01))
         assert found[OTHER].most == pytest.approx(0.04)
         assert (found[REGISTER].ratio, found[REGISTER].gates) == (pytest.approx(0.025), 4)
 

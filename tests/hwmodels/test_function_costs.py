@@ -10,11 +10,11 @@ import pytest
 from emulation.formats import FixedPoint, MiniFloat
 from emulation.function_operations import LayerNorm, Softmax
 from emulation.network import Input, Layer, Network, Select
-from hwmodels.composition import MEMORY, SHIFTER
 from hwmodels.devices import load_device
 from hwmodels.folding import MultiplierStyle
 from hwmodels.functions import layer_norm_cost, row_cost, select_cost, softmax_cost, table_cost
-from hwmodels.memory import Access, lut_memory_count
+from hwmodels.rtl.activations import TABLE_ACTIVATION
+from hwmodels.rtl.shifters import BARREL_SHIFTER
 from hwmodels.streaming import first_output_share
 from kernels.integer_constants import layer_norm_fields, softmax_fields
 
@@ -31,11 +31,10 @@ def table(index: Any, entry: Any, lanes: int = 4) -> Any:
 
 def test_a_table_is_a_memory_per_lane() -> None:
     one, four = table(INT6, INT8, lanes=1), table(INT6, INT8, lanes=4)
-    assert lut_memory_count(64, 8, Access.READ_ONLY) == 8
     assert four.luts - one.luts == pytest.approx(3 * 8, abs=3)  # counters are shorter
     assert (one.interval_cycles, four.interval_cycles) == (1024, 256)
     assert one.bram18s == four.bram18s == 0
-    assert MEMORY in one.sources
+    assert TABLE_ACTIVATION in one.sources
     assert one.out_of_range == ()
 
 
@@ -63,8 +62,8 @@ def test_rows_by_lanes(price: Any, fields: Any) -> None:
 
 
 def test_only_a_softmax_shifts_by_data() -> None:
-    assert SHIFTER in softmax_cost(INT8, SOFTMAX, elements=64, lanes=1, device=DEVICE).sources
-    assert SHIFTER not in layer_norm_cost(INT8, NORM, elements=64, lanes=1, device=DEVICE).sources
+    assert BARREL_SHIFTER in softmax_cost(INT8, SOFTMAX, elements=64, lanes=1, device=DEVICE).sources
+    assert BARREL_SHIFTER not in layer_norm_cost(INT8, NORM, elements=64, lanes=1, device=DEVICE).sources
 
 
 def test_minifloats_are_decoded() -> None:

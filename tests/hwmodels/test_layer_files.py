@@ -37,7 +37,7 @@ def test_our_own_engines(tmp_path):
     assert rows[2].cost.bram18s == 4  # 40 words of 128 bits
     assert rows[0].cost.luts > rows[1].cost.luts > 0
     assert rows[1].cost.bram18s == 0
-    assert "multiplier 2x2: outside the measured" in "; ".join(rows[0].cost.out_of_range)
+    assert "engine control: beyond the nearest measured units, passes" in "; ".join(rows[0].cost.out_of_range)
 
 
 def test_vendor_layers_and_their_words(tmp_path):

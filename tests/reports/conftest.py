@@ -8,6 +8,7 @@ import os
 import select
 import subprocess
 import time
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,7 @@ import pytest
 from reports.data import ReportData
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 LAYERS = (
@@ -48,13 +49,17 @@ def _layer_row(design: str, position: int, level: float, random: np.random.Gener
         "style": ("dsp" if random.random() < 0.3 else "lut") if has_weights else "",
         "luts": round(40 + 18 * size), "flip_flops": round(60 + 24 * size),
         "dsps": int(size // 9) if has_weights else 0,
-        "brams": 0.5 * int(size // 20), "interval_cycles": 64 * 36 // (pe * simd) + 49,
+        "brams": 0.5 * int(size // 20), "gates": round(300 + 150 * size),
+        "interval_cycles": 64 * 36 // (pe * simd) + 49,
+        "energy_pj": 1e4 * size, "memory_pj": 3e3 * size, "offchip_pj": 1e3 * size if position == 1 else 0.0,
         "loss": float(10 ** (-1.2 - 4 * level + 0.4 * random.standard_normal())) if has_weights else 0.0,
     }  # fmt: skip
 
 
-def _design_row(design: str, kind: str, layers: pd.DataFrame, random: np.random.Generator) -> dict[str, object]:
-    used = layers[list(RESOURCES)].sum()
+def _design_row(
+    design: str, kind: str, layers: pd.DataFrame, random: np.random.Generator, resources: Mapping[str, int]
+) -> dict[str, object]:
+    used = layers[list(resources)].sum()
     predicted = float(layers["loss"].sum())
     measured = predicted * float(10 ** (0.12 * random.standard_normal()))
     interval = int(layers["interval_cycles"].max())
@@ -62,16 +67,20 @@ def _design_row(design: str, kind: str, layers: pd.DataFrame, random: np.random.
     return {
         "design": design, "kind": kind, "predicted_loss": predicted, "measured_loss": measured,
         "validation_accuracy": 0.9733 - min(0.5, 0.4 * measured), "test_accuracy": 0.951 - min(0.5, 0.4 * measured),
-        "utilisation": max(used[name] / (USABLE_SHARE * RESOURCES[name]) for name in RESOURCES),
-        **{name: float(used[name]) for name in RESOURCES},
+        "utilisation": max(used[name] / (USABLE_SHARE * count) for name, count in resources.items()),
+        **{name: float(used[name]) for name in resources},
         "interval_cycles": interval, "latency_cycles": 5 * interval + 311, "frames_per_second": 2e8 / interval,
+        **{name: float(layers[name].sum()) for name in ("energy_pj", "memory_pj", "offchip_pj")},
+        "relative_delay": 1.3 if kind == "front" else 0.0,
         "status": "optimal", "bound": predicted, "nondominated": kind == "front" and random.random() < 0.9,
         "name": f"mixed: {len(formats)} formats" if kind == "front" else "w4a4 uniform",
     }  # fmt: skip
 
 
-def make_report_data(design_count: int = 40, seed: int = 5) -> ReportData:
-    """``design_count`` designs, one in six uniform, and the float network."""
+def make_report_data(
+    design_count: int = 40, seed: int = 5, resources: Mapping[str, int] = MappingProxyType(RESOURCES)
+) -> ReportData:
+    """``design_count`` designs, one in six uniform, and the float network, on a device with some resources."""
     random = np.random.default_rng(seed)
     designs, layers = [], []
     for index in range(design_count):
@@ -80,7 +89,7 @@ def make_report_data(design_count: int = 40, seed: int = 5) -> ReportData:
         level = float(np.clip((index + 0.5) / design_count, 0, 1))
         rows = pd.DataFrame([_layer_row(name, position, level, random) for position in range(len(LAYERS))])
         layers.append(rows)
-        designs.append(_design_row(name, kind, rows, random))
+        designs.append(_design_row(name, kind, rows, random, resources))
     designs.append({"design": "float", "kind": "float", "name": "float32", "validation_accuracy": 0.9733,
                     "test_accuracy": 0.951, "status": "", "nondominated": False})  # fmt: skip
     return ReportData(
@@ -89,7 +98,7 @@ def make_report_data(design_count: int = 40, seed: int = 5) -> ReportData:
         device=pd.DataFrame(
             [
                 {"resource": name, "available": count, "usable": USABLE_SHARE * count}
-                for name, count in RESOURCES.items()
+                for name, count in resources.items()
             ]
         ),
         title="digits on xc7z020 <b>&</b>",
@@ -101,6 +110,12 @@ def make_report_data(design_count: int = 40, seed: int = 5) -> ReportData:
 @pytest.fixture(scope="session")
 def report_data() -> ReportData:
     return make_report_data()
+
+
+@pytest.fixture(scope="session")
+def asic_report_data() -> ReportData:
+    """Designs on an ASIC process, which has gates and nothing else."""
+    return make_report_data(8, resources={"gates": 2_000_000})
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 
 from reports import frames, palette
-from reports.data import RESOURCES
 
 if TYPE_CHECKING:
     from reports.data import ReportData
@@ -47,7 +46,7 @@ def test_losses_are_drawn_no_lower_than_the_floor_and_the_reader_is_told(report_
 
 def test_usage_agrees_with_the_device(report_data: ReportData) -> None:
     usage = frames.usage_frame(report_data)
-    assert len(usage) == 40 * len(RESOURCES)
+    assert len(usage) == 40 * len(report_data.resources)
     largest = usage.groupby("design")["share"].max()
     given = report_data.designs.set_index("design")["utilisation"].drop("float").astype(float)
     np.testing.assert_allclose(largest.sort_index(), given.sort_index(), rtol=1e-12)
@@ -130,3 +129,28 @@ def test_format_colours_darken_with_the_bits_and_stay_readable(family: palette.F
             low, high = sorted([palette._luminance(palette.readable_ink(fill)), palette._luminance(fill)])
             assert (high + 0.05) / (low + 0.05) >= 4.0  # WCAG asks for 3 in large text, 4.5 in small
     assert palette.format_colour(names[0].format(32)) == palette.format_colour(names[0].format(16))
+
+
+def test_what_takes_the_energy(report_data: ReportData) -> None:
+    energy = frames.energy_frame(report_data)
+    assert len(energy) == 40 * len(frames.ENERGY_PARTS)
+    np.testing.assert_allclose(energy.groupby("design")["share"].sum(), 1.0)
+    row = report_data.designs.set_index("design").loc["d21"]
+    shown = energy[energy["design"] == "d21"].set_index("part")
+    assert shown.loc["Memories", "share"] == pytest.approx(row["memory_pj"] / row["energy_pj"])
+    assert shown.loc["Off the chip", "text"].startswith(frames.joules(float(row["offchip_pj"])))
+    nothing = frames.energy_frame(_with(report_data, energy_pj=0.0, memory_pj=0.0, offchip_pj=0.0))
+    assert set(nothing["text"]) == {"0 pJ (0 %)"}
+
+
+def test_bars_of_a_layers_energy_end_where_its_parts_do(report_data: ReportData) -> None:
+    layers = frames.layer_frame(report_data)
+    np.testing.assert_allclose(layers["onchip_pj"] - layers["logic_pj"], layers["memory_pj"].astype(float), atol=1e-6)
+    np.testing.assert_allclose(layers["energy_pj"].astype(float) - layers["onchip_pj"], layers["offchip_pj"], atol=1e-6)
+    assert layers["energy_parts"].iloc[0].startswith("logic ")
+
+
+def test_a_design_says_its_energy_and_delay(report_data: ReportData) -> None:
+    designs = frames.design_frame(report_data).set_index("design")
+    assert f"energy {designs.loc['d03', 'energy']}/sample  \N{MIDDLE DOT}  delay 1.30" in designs.loc["d03", "summary"]
+    assert "delay" not in designs.loc["u05", "summary"]  # none is known

@@ -296,3 +296,24 @@ def test_the_data_of_the_charts_are_the_reports(report_data: ReportData) -> None
     for row in sets["designs"]:
         assert row["measured_loss"] == pytest.approx(given.loc[row["design"], "measured_loss"], rel=1e-5)
     json.dumps(sets, allow_nan=False)
+
+
+def test_the_chosen_designs_energy_is_shown_by_what_takes_it(opened: Any, report_data: ReportData) -> None:
+    chosen = frames.initial_design(report_data)
+    parts = frames.energy_frame(report_data)
+    expected = list(parts.loc[parts["design"] == chosen, "text"])
+    assert _column(opened, "energy")[:3] == expected
+    layers = frames.layer_frame(report_data)
+    assert _column(opened, "bars_energy")[: layers["position"].nunique()] == list(
+        layers.loc[layers["design"] == chosen, "energy"]
+    )
+
+
+def test_a_page_for_an_asic_shows_gates(chromium: Any, asic_report_data: ReportData, tmp_path: Path) -> None:
+    chromium.open(write_html(asic_report_data, tmp_path / "asic.html").as_uri())
+    assert chromium.complaints() == []
+    (used,) = _column(chromium, "device")
+    assert used.split(" of ")[1].startswith("1,400,000 (")
+    text = chromium.evaluate("document.body.textContent")
+    assert "Gates" in text
+    assert "BRAM36" not in text

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from dse.solve import evaluate, milp, solve_single, stage
-from dse.solve.milp import Answer, to_pyomo
+from dse.solve.milp import Answer
 from dse.solve.problem import AttributeObjective, Cap, LayerTable, Problem, UtilisationObjective
 from dse.solve.query import Query, limits_of
 from dse.solve.result import Infeasible, PrecisionError, SolverVersionError, Status
@@ -50,7 +50,7 @@ def test_lexicographic_minimum_under_epsilons_equals_enumeration(seed, objective
 
 @pytest.mark.parametrize("seed", range(6))
 def test_the_declared_model_has_the_same_optimum(seed, objectives, random_problem, designs_of):
-    """``to_pyomo`` filters nothing: solved as it stands it must agree with the filtered path."""
+    """``Problem.to_pyomo`` filters nothing: solved as it stands it must agree with the filtered path."""
     problem = random_problem(seed + 20, objectives, largest_layers=4)
     if problem is None:
         return
@@ -64,7 +64,7 @@ def test_the_declared_model_has_the_same_optimum(seed, objectives, random_proble
         best = min(vector[position] for vector in designs)
         assert built.terms[0].value(math.ceil(answer.bound - 1e-3)) == best
         assert evaluate(problem, answer.selection).objectives[name] == best
-        model = to_pyomo(problem, name)
+        model = problem.to_pyomo(name)
         assert len(model.pick) == sum(layer.option_count for layer in problem.layers)
 
 

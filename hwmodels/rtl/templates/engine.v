@@ -14,7 +14,7 @@
     reg window_valid = 1'b0;
     wire window_advance = ~window_valid | window_ready;
     always @(posedge clk) if (window_advance) window_valid <= window_issue;
-    {{ part("window") }} window (.clk(clk), .in_valid(in_valid), .in_data(in_data), .in_ready(in_ready), .advance(window_advance), .take(window_issue & window_advance), .issue_valid(window_issue), .data(window_data));
+    (* mapped_alone *) {{ part("window") }} window (.clk(clk), .in_valid(in_valid), .in_data(in_data), .in_ready(in_ready), .advance(window_advance), .take(window_issue & window_advance), .issue_valid(window_issue), .data(window_data));
     {{ part("replay") }} replay (.clk(clk), .in_valid(window_valid), .in_data(window_data), .in_ready(window_ready), .advance(advance), .take(take), .issue_valid(issue_valid), .data(operands));
 {% elif window or replay %}
     {{ part("window" if window else "replay") }} source (.clk(clk), .in_valid(in_valid), .in_data(in_data), .in_ready(in_ready), .advance(advance), .take(take), .issue_valid(issue_valid), .data(operands));
@@ -50,7 +50,9 @@
     wire table_enable;
     wire [{{ (shape.tables - 1).bit_length() - 1 }}:0] table_address;
 {% endif %}
-    {{ part("control") }} control (.clk(clk), .issue_valid(issue_valid), .out_ready(out_ready), .advance(advance), .take(take), .out_valid(out_valid), .sum_enable(sum_enable)
+    // Enables stay clock enables: mapped together with what they enable, each would be folded into the LUTs in front of
+    // its registers, which then have no second output.
+    (* mapped_alone *) {{ part("control") }} control (.clk(clk), .issue_valid(issue_valid), .out_ready(out_ready), .advance(advance), .take(take), .out_valid(out_valid), .sum_enable(sum_enable)
         {{- ", .weight_address(weight_address)" if "weights" in units }}{{ ", .first(first)" if shape.steps > 1 }}{{ ", .bias_address(bias_address), .bias_enable(bias_enable)" if "biases" in units }}{{ ", .load(load)" if shape.beats > 1 }}{{ ", .table_address(table_address), .table_enable(table_enable)" if "multipliers" in units }});
 {# products #}
 {% for one in range(shape.pe) %}

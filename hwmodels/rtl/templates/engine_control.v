@@ -43,7 +43,7 @@
     always @(posedge clk) if (advance) result <= result_next;
 {% if beats > 1 %}
     reg [{{ beats - 1 }}:0] pending = {{ beats }}'d0;
-    assign load = advance & result;
+    assign load = result;
     always @(posedge clk) if (advance) pending <= result ? {{ "{" ~ beats ~ "{1'b1}}" }} : pending >> 1;
     wire beat = pending[0];
     wire beat_next = result | pending[1];

@@ -105,21 +105,17 @@
 {% endfor %}
 {% set masked_rows = plan.row_masks | map(attribute="index") | list %}
 {% set masked_columns = plan.column_masks | map(attribute="index") | list %}
-{% for r in range(rows) %}
-{% for c in range(columns) %}
-    wire [{{ bits - 1 }}:0] value_{{ r }}_{{ c }} = {% if r in masked_rows or c in masked_columns %}{{ "outside_row" ~ r if r in masked_rows }}{{ " | " if r in masked_rows and c in masked_columns }}{{ "outside_column" ~ c if c in masked_columns }} ? {{ bits }}'d0 : {% endif %}tap_{{ r }}_{{ c }};
-{% endfor %}
-{% endfor %}
-{% macro chosen(group) %}{{ "{" }}{% for tap in range(taps - 1, -1, -1) %}{% set index = group * taps + tap %}value_{{ index // columns }}_{{ index % columns }}{{ ", " if not loop.last }}{% endfor %}{{ "}" }}{% endmacro %}
     reg [{{ taps * bits - 1 }}:0] chosen;
-{% if plan.groups == 1 %}
-    always @(posedge clk) if (advance) chosen <= {{ chosen(0) }};
-{% else %}
-    always @(posedge clk) if (advance) case (group)
-{% for index in range(plan.groups) %}
-        {{ bit_count(plan.groups) ~ "'d" ~ index if index < plan.groups - 1 else "default" }}: chosen <= {{ chosen(index) }};
+{% macro hidden(index) %}{% set r, c = index // columns, index % columns %}{{ "outside_row" ~ r if r in masked_rows }}{{ " | " if r in masked_rows and c in masked_columns }}{{ "outside_column" ~ c if c in masked_columns }}{{ "1'b0" if r not in masked_rows and c not in masked_columns }}{% endmacro %}
+{% macro by_group(tap, what) %}{% for index in range(plan.groups - 1) %}group == {{ bit_count(plan.groups) }}'d{{ index }} ? {{ what(index * taps + tap) }} : {% endfor %}{{ what((plan.groups - 1) * taps + tap) }}{% endmacro %}
+{% macro value(index) %}tap_{{ index // columns }}_{{ index % columns }}{% endmacro %}
+    // What lies in the padding resets the register, so that the LUTs in front of it do nothing but choose.
+{% for tap in range(taps) %}
+    wire hidden_{{ tap }} = {{ by_group(tap, hidden) }};
+    always @(posedge clk) if (advance) begin
+        if (hidden_{{ tap }}) chosen[{{ (tap + 1) * bits - 1 }}:{{ tap * bits }}] <= {{ bits }}'d0;
+        else chosen[{{ (tap + 1) * bits - 1 }}:{{ tap * bits }}] <= {{ by_group(tap, value) }};
+    end
 {% endfor %}
-    endcase
-{% endif %}
     assign data = chosen;
 endmodule

@@ -8,7 +8,7 @@ import math
 import pytest
 
 from emulation.formats import FixedPoint
-from hwmodels.composition import FIXED_LANE, LOGIC, SHIFTER, compose, family_error
+from hwmodels.composition import ASSUMED_ERRORS, LOGIC, Bill, compose
 from hwmodels.corrections import CALIBRATED, UNCORRECTED, CostCorrection, Factor, correcting
 from hwmodels.costs import Cost
 from hwmodels.devices import load_device
@@ -20,6 +20,7 @@ from hwmodels.reported.fitting import ALL_FAMILIES, calibrate
 from hwmodels.reported.rows import ROWS_FILE, ImportedRow, add_imported, read_imported, rows_of
 from hwmodels.reported.subjects import Subject, estimate
 from hwmodels.reported.usage import Instance, Report, ReportError, Stage, Timing, Usage
+from hwmodels.units import Priced
 from tests.hwmodels.reported.samples import PART, usage
 
 DEVICE = load_device("xczu7ev")
@@ -129,14 +130,13 @@ def test_families_with_few_rows_take_the_factor_of_everything(tmp_path):
     add_imported(tmp_path, [row(multiplier(a, 16), 2.0) for a in (8, 12, 16)])
     add_imported(tmp_path, [row(layer(pe), 1.0) for pe in (2, 4)])
     found = factors(tmp_path)
-    assert {family for family, _ in found} == {"multiplier", FIXED_LANE, ALL_FAMILIES}
+    assert {family for family, _ in found} == {"multiplier", ALL_FAMILIES}
     assert found["multiplier", "luts"].factor.value == pytest.approx(2.0, rel=0.01)
     assert found[ALL_FAMILIES, "luts"].factor.rows == 5
     assert found[ALL_FAMILIES, "luts"].factor.value == pytest.approx(2 ** (3 / 5), rel=0.01)
     correction = calibrate(tmp_path).correction(DEVICE)
     assert correction.factor("multiplier", "luts").value == pytest.approx(2.0, rel=0.01)
-    assert correction.factor(FIXED_LANE, "luts") == correction.factor("multiplier", "luts")
-    assert correction.factor(SHIFTER, "luts") == correction.everything["luts"]
+    assert correction.factor("barrel shifter", "luts") == correction.everything["luts"]
     assert correction.knows("multiplier")
     assert not correction.knows("ours-lut")
 
@@ -177,23 +177,34 @@ def test_rows_of_another_family_of_parts_are_noted(tmp_path):
 
 
 TWICE = CostCorrection(
-    families={FIXED_LANE: {"luts": Factor(value=2.0, error=0.2, rows=4)}},
+    families={"multiplier": {"luts": Factor(value=2.0, error=0.2, rows=4)}},
     everything={"luts": Factor(value=1.5, error=0.3, rows=9), "flip_flops": Factor(value=1.1, error=0.1, rows=9)},
     notes=("a note",),
 )
 
 
 def test_composed_costs_are_corrected_family_by_family():
-    plain = compose({FIXED_LANE: 100.0, LOGIC: 10.0}, flip_flops=50, dsps=3)
-    assert plain == compose({FIXED_LANE: 100.0, LOGIC: 10.0}, flip_flops=50, dsps=3)
+    bill = Bill()
+    bill.add(Priced("multiplier", 100.0, 50.0, 3.0))
+    bill.assume(LOGIC, 10.0)
+    plain = compose(bill, dsps=3)
     with correcting(TWICE):
-        found = compose({FIXED_LANE: 100.0, LOGIC: 10.0}, flip_flops=50, dsps=3)
+        found = compose(bill, dsps=3)
     assert (found.luts, found.flip_flops, found.dsps) == (215, 55, 3)
     assert found.error_band == pytest.approx(math.hypot(200 * 0.2, 15 * 0.3) / 215)
-    assert found.sources == (FIXED_LANE, LOGIC, CALIBRATED)
+    assert found.sources == ("multiplier", LOGIC, CALIBRATED)
     assert found.out_of_range == ("a note",)
-    assert (plain.luts, plain.flip_flops, plain.sources, plain.out_of_range) == (110, 50, (FIXED_LANE, LOGIC), ())
-    assert plain.error_band == pytest.approx(math.hypot(100 * family_error(FIXED_LANE), 10 * family_error(LOGIC)) / 110)
+    assert (plain.luts, plain.flip_flops, plain.sources, plain.out_of_range) == (110, 50, ("multiplier", LOGIC), ())
+    assert plain.error_band == pytest.approx(math.hypot(3.0, 10 * ASSUMED_ERRORS[LOGIC]) / 110)
+
+
+def test_reports_of_wholes_tell_of_their_parts(tmp_path):
+    whole = {"a": "8", "accumulator": "32"}
+    add_imported(tmp_path, [row(Subject(family="mac", parameters={**whole, "b": str(b)}), 1.5) for b in (4, 6, 8)])
+    correction = calibrate(tmp_path).correction(DEVICE)
+    assert correction.factor("accumulator", "luts").value == correction.factor("mac", "luts").value
+    assert correction.knows("multiplier")
+    assert not correction.knows("cast")
 
 
 def test_whole_engines_take_the_factors_of_their_style_alone():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from hwmodels.composition import FIXED_LANE
 from hwmodels.corrections import CostCorrection, Factor, correcting
 from hwmodels.devices import load_device
 from hwmodels.layer_files import price_layers_csv
@@ -95,7 +94,7 @@ def test_estimates_are_never_corrected(tmp_path):
     own = read_subjects(written(tmp_path, CSV))["own"]
     plain = estimate(own, DEVICE, where="here")
     factor = Factor(value=3.0, error=0.1, rows=3)
-    with correcting(CostCorrection(families={FIXED_LANE: {"luts": factor}}, everything={"luts": factor})):
+    with correcting(CostCorrection(families={"multiplier": {"luts": factor}}, everything={"luts": factor})):
         assert estimate(own, DEVICE, where="here") == plain
 
 

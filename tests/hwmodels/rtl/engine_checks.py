@@ -10,6 +10,7 @@ from emulation.formats import KHot
 from hwmodels.rtl.engine_content import joined, multiplier_words, seeded_content, weight_words
 from hwmodels.rtl.engine_shape import CHANNEL_SCALE, NO_SCALE, EngineShape, engine_cycles
 from hwmodels.rtl.engines import engine
+from hwmodels.rtl.network_cycles import engine_latency
 from kernels.definitions.requantise import requantise_scalar
 from kernels.rounding import HALF_EVEN, INTEGER_GRID
 from tests.hwmodels.rtl.meanings import integer
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 SAMPLES = 4
 SEED = 7
+LATENCY_ERROR = 0.02
 Image = list[list[list[int]]]
 """Integers by row, column and channel."""
 
@@ -164,16 +166,19 @@ def differences(case: EngineCase, trace: Trace) -> int:
     return missing + sum(got != wanted for got, wanted in zip(trace.words, case.expected, strict=False))
 
 
-def measured_cycles(case: EngineCase, trace: Trace) -> tuple[int, int]:
-    """Interval between the last outputs of the last two samples, and cycles from the first word to the first output."""
+def measured_cycles(case: EngineCase, trace: Trace) -> tuple[int, int, int]:
+    """Interval of the last two samples, and cycles from the first word to the first output and the sample's last."""
     per_sample = len(case.expected) // SAMPLES
-    return trace.left[-1] - trace.left[-1 - per_sample], trace.left[0] - trace.arrived[0]
+    began, ends = trace.arrived[0], trace.left[per_sample - 1 :: per_sample]
+    return ends[-1] - ends[-2], trace.left[0] - began, ends[0] - began
 
 
 def check_engines(cases: Sequence[EngineCase], tool: Callable[[str], Path], *, cycles: int = 100_000) -> None:
-    """All words equal, and where neighbours never wait, interval and fill in cycles as claimed."""
+    """All words equal; where neighbours never wait, interval and fill in cycles as claimed, latency within 2 %."""
     for case, trace in zip(cases, verilate([case.run for case in cases], tool, cycles=cycles), strict=True):
         assert differences(case, trace) == 0, f"{case.shape}: {differences(case, trace)} of {len(case.expected)} words"
         if case.run.offered == ALWAYS and case.run.accepted == ALWAYS:
             claimed = engine_cycles(case.shape)
-            assert measured_cycles(case, trace) == (claimed.interval, claimed.fill), case.shape
+            interval, fill, latency = measured_cycles(case, trace)
+            assert (interval, fill) == (claimed.interval, claimed.fill), case.shape
+            assert abs(latency - engine_latency(case.shape)) <= LATENCY_ERROR * latency, case.shape

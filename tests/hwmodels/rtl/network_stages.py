@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emulation.network import Add, AveragePool, Convolution, Linear, MaxPool
+from hwmodels.network_latency import LayerTiming, network_latency
 from hwmodels.rtl.engine_content import EngineContent, multiplier_words, weight_words
 from hwmodels.rtl.engine_shape import EngineShape
 from hwmodels.rtl.engines import engine
-from hwmodels.rtl.network_cycles import adapter_cycles, add_cycles, engine_cycles_of, pool_cycles, source_cycles
 from hwmodels.rtl.networks import Stage
 from hwmodels.rtl.stream_layers import stream_add, stream_pool
-from hwmodels.rtl.window_shapes import Axis, WindowShape
 from hwmodels.streaming import skip_fifo_depths
 
 if TYPE_CHECKING:
@@ -50,8 +49,8 @@ class StageBuilder:
         self.shapes: dict[str, EngineShape] = {}
         self.units: dict[str, Unit] = {}
 
-    def stages(self, *, skip_words: int | None = None) -> list[Stage]:
-        """All stages; ``skip_words`` replaces the computed depth of FIFOs in front of a join."""
+    def stages(self) -> list[Stage]:
+        """All stages, with FIFOs of the computed depth in front of a join."""
         found = []
         for layer in self.design.layers:
             operation = layer.layer.operation
@@ -60,7 +59,7 @@ class StageBuilder:
             elif isinstance(operation, (MaxPool, AveragePool)):
                 stage = self._pool(layer)
             elif isinstance(operation, Add):
-                stage = self._add(layer, skip_words)
+                stage = self._add(layer)
             else:
                 assert layer.layer.kind in {"input", "reshape"}, layer.layer.kind
                 continue
@@ -174,7 +173,7 @@ class StageBuilder:
             tied["multiplier"] = rule.multipliers[0]
         return Stage(name=identifier(name), unit=stream_pool(**parameters), inputs=(self.source(source),), tied=tied)
 
-    def _add(self, layer: HardwareLayer, skip_words: int | None) -> Stage:
+    def _add(self, layer: HardwareLayer) -> Stage:
         name, rule, lanes = layer.layer.name, layer.requantiser, self.foldings[layer.layer.name].lanes
         assert rule is not None
         (a, a_signed), (b, b_signed) = (self.bits(source) for source in layer.layer.inputs)
@@ -191,10 +190,9 @@ class StageBuilder:
             output_signed=output_signed,
             relu=int(rule.low == 0 and output_signed),
         )
-        depths = skip_fifo_depths(self.network, layer.layer)
+        depths = skip_fifo_depths(self.network, layer.layer, lanes=lanes)
         words = tuple(
-            0 if not depth else (math.ceil(depth / self._lanes(source)) if skip_words is None else skip_words)
-            for depth, source in zip(depths, layer.layer.inputs, strict=True)
+            math.ceil(depth / self._lanes(source)) for depth, source in zip(depths, layer.layer.inputs, strict=True)
         )
         first, second = layer.addend_multipliers
         return Stage(
@@ -214,50 +212,8 @@ class StageBuilder:
         """The unit of a stage that was made before."""
         return self.units[identifier(name)]
 
-    def latency(self) -> int:
-        """Cycles from the network's first word to its last, by `hwmodels.rtl.network_cycles`."""
-        first = self.network.layers[0]
-        done: dict[str, tuple[NDArray[np.int64], int]] = {}
-        if len(first.shape) == 3:
-            channels, height, width = first.shape
-            done[first.name] = (source_cycles(height * width, channels), channels)
-        else:
-            # A vector is one position; its values come one a word.
-            done[first.name] = (source_cycles(1, first.elements), first.elements)
-        for layer in self.design.layers[1:]:
-            name = layer.layer.name
-            sources = [done[source] for source in layer.layer.inputs]
-            done[name] = self._done(layer, *sources)
-        return int(done[self.network.output][0][-1])
-
-    def _done(
-        self,
-        layer: HardwareLayer,
-        source: tuple[NDArray[np.int64], int],
-        other: tuple[NDArray[np.int64], int] | None = None,
-    ) -> tuple[NDArray[np.int64], int]:
-        """When a layer's positions have left, and the words of each."""
-        name, operation = layer.layer.name, layer.layer.operation
-        arrived, words = source
-        channels = layer.layer.shape[0] if layer.layer.shape else 1
-        if isinstance(operation, (Convolution, Linear)):
-            shape = self.shapes[name]
-            if isinstance(operation, Linear) and len(arrived) > 1:
-                arrived, words = arrived[-1:], words * len(arrived)
-            arrived = adapter_cycles(arrived, words, shape.input_words)
-            return engine_cycles_of(shape, arrived), shape.outputs // shape.at_once
-        if layer.layer.kind == "reshape":
-            return source
-        lanes = self.foldings[name].lanes
-        wanted = channels // lanes
-        arrived = adapter_cycles(arrived, words, wanted)
-        if isinstance(operation, Add):
-            assert other is not None
-            return add_cycles(arrived, adapter_cycles(other[0], other[1], wanted), wanted), wanted
-        height, width = self.network.by_name[layer.layer.inputs[0]].shape[1:]
-        window = operation.window
-        shape_of_pool = WindowShape(
-            rows=Axis(size=height, kernel=window.kernel[0], stride=window.stride[0]),
-            columns=Axis(size=width, kernel=window.kernel[1], stride=window.stride[1]),
-        )
-        return pool_cycles(shape_of_pool, arrived), wanted
+    def latency(self, input_lanes: int = 1) -> int:
+        """Cycles from the network's first word, of so many values, to its last; `stages` must have been made."""
+        timings = {name: LayerTiming(lanes=folding.lanes) for name, folding in self.foldings.items()}
+        timings |= {name: LayerTiming.of_engine(shape) for name, shape in self.shapes.items()}
+        return network_latency(self.network, timings, input_lanes=input_lanes)

@@ -125,7 +125,7 @@ def test_magnitude_of_every_number(tool: Callable[[str], Path]) -> None:
     assert simulate(unit, rows, tool) == [(abs(value), int(value < 0)) for _, value in rows]
 
 
-@pytest.mark.parametrize(("words", "bits", "style"), [(2, 3, 0), (5, 40, 0), (64, 9, 1)])
+@pytest.mark.parametrize(("words", "bits", "style"), [(2, 3, 0), (5, 40, 0), (64, 9, 1), (300, 7, 0), (144, 5, 0)])
 def test_memory_reads_its_content(words: int, bits: int, style: int, tool: Callable[[str], Path]) -> None:
     content = seeded_words(words, bits, 1)
     for unit in (

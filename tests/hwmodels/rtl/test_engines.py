@@ -15,7 +15,7 @@ from hwmodels.synthesis.plan import DEFAULT_PLAN, read_plan
 from tests.hwmodels.rtl.engine_checks import check_engines, engine_case
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 BASE = {"weight_bits": 4, "activation_bits": 4, "accumulator": 16, "shift": 20, "output_bits": 6}
@@ -140,19 +140,39 @@ ENGINES: Mapping[str, Mapping[str, int]] = {
 }
 
 
+SOME = list(ENGINES)[::2]
+"""All sources of operands, all styles of multipliers, minifloats and powers of two; the others are slow tests."""
+
+
 def test_words_and_cycles(tool: Callable[[str], Path]) -> None:
-    check_engines([engine_case(parameters) for parameters in ENGINES.values()], tool)
+    check_engines([engine_case(ENGINES[name]) for name in SOME], tool)
+
+
+@pytest.mark.slow
+def test_words_and_cycles_of_the_others(tool: Callable[[str], Path]) -> None:
+    check_engines([engine_case(parameters) for name, parameters in ENGINES.items() if name not in SOME], tool)
+
+
+def _waiting(names: Sequence[str], tool: Callable[[str], Path]) -> None:
+    chosen = random.Random(3)
+    cases = []
+    for index, name in enumerate(names):
+        offered = [int(chosen.random() < (0.3, 1.0, 0.5)[index % 3]) for _ in range(97)]
+        accepted = [int(chosen.random() < (1.0, 0.3, 0.5)[index % 3]) for _ in range(89)]
+        cases.append(engine_case(ENGINES[name], offered, accepted))
+    check_engines(cases, tool)
 
 
 def test_words_whoever_waits(tool: Callable[[str], Path]) -> None:
-    chosen = random.Random(3)
-    cases = []
-    # Every third engine: all sources of operands, both kinds of DSPs, minifloats.
-    for index, parameters in enumerate(list(ENGINES.values())[1::3]):
-        offered = [int(chosen.random() < (0.3, 1.0, 0.5)[index % 3]) for _ in range(97)]
-        accepted = [int(chosen.random() < (1.0, 0.3, 0.5)[index % 3]) for _ in range(89)]
-        cases.append(engine_case(parameters, offered, accepted))
-    check_engines(cases, tool)
+    # Every source of operands.
+    _waiting(
+        ["linear in DSPs", "strided window", "strided window, all taps, four passes", "depthwise, row of taps"], tool
+    )
+
+
+@pytest.mark.slow
+def test_words_whoever_waits_in_any_engine(tool: Callable[[str], Path]) -> None:
+    _waiting(list(ENGINES), tool)
 
 
 @pytest.mark.slow
@@ -164,9 +184,10 @@ def test_engines_of_the_plan(part: int, tool: Callable[[str], Path]) -> None:
         for experiment in experiments
         if experiment.unit.family == "engine"
     }
+    assert found
     own = list(found.values())[part::8]
     cases = [engine_case({name: value for name, value in one.items() if name != "seed"}) for one in own]
-    check_engines(cases, tool, cycles=400_000)
+    check_engines(cases, tool, cycles=700_000)
 
 
 def test_parts_are_registered_families() -> None:

@@ -99,7 +99,11 @@ LANES = [
 
 
 @pytest.mark.parametrize(
-    ("kind", "widths", "reserved", "exact"), [(*lane, index % 2) for index, lane in enumerate(LANES)]
+    ("kind", "widths", "reserved", "exact"),
+    [
+        pytest.param(*lane, index % 2, marks=[pytest.mark.slow] if index % 3 == 2 else [])
+        for index, lane in enumerate(LANES)
+    ],
 )
 def test_lane_is_the_product_of_hardware_mode(
     kind: Kind, widths: tuple[int, int, int, int], reserved: int, exact: int, tool: Callable[[str], Path]

@@ -1,0 +1,172 @@
+"""What the exact methods work on: a trellis with the dimensions that matter, and limits that can still bind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from dse.solve.archive import Designs
+from dse.solve.tables import EXACT_LIMIT, Combine
+from dse.solve.trellis import Trellis, build_trellis, is_supported
+
+if TYPE_CHECKING:
+    from dse.solve.clock import Clock
+    from dse.solve.problem import Problem
+    from dse.solve.tables import IntArray
+    from dse.solve.trellis import BoolArray
+
+
+class Build(Protocol):
+    """Makes a task of a trellis."""
+
+    def __call__(self, trellis: Trellis, objectives: int, limits: IntArray, *, clock: Clock) -> Task | None:
+        """None where no path is left."""
+
+
+FREE = EXACT_LIMIT
+"""The limit of a dimension that has none: no total reaches it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Task:
+    """Minimise the first ``objectives`` dimensions of paths while every dimension keeps its limit.
+
+    Attributes:
+        trellis: Arcs that keep every limit by themselves; dimensions are objectives, then limited resources.
+        objectives: How many of the dimensions are minimised, at least 1.
+        limits: Largest totals, shape ``(dimensions,)``; FREE for none.
+        least: Smallest sums from the first node to each node, shape ``(nodes, dimensions)``.
+        rest: Smallest sums from each node to the last.
+        most: Largest sums from the first node to each node.
+        clock: Says when to stop.
+    """
+
+    trellis: Trellis
+    objectives: int
+    limits: IntArray
+    least: IntArray
+    rest: IntArray
+    most: IntArray
+    clock: Clock
+
+    @property
+    def is_free(self) -> bool:
+        """Whether nothing is limited."""
+        return bool((self.limits == FREE).all())
+
+    @property
+    def has_resources(self) -> bool:
+        """Whether something is limited that is not minimised."""
+        return len(self.limits) > self.objectives
+
+    @property
+    def has_time(self) -> bool:
+        """Whether the search may go on."""
+        return self.clock.has_time
+
+    def designs(self, paths: IntArray) -> Designs:
+        """The designs of paths (rows of arcs), recomputed in integers; those beyond a limit are left out."""
+        from dse.solve.compiled.paths import path_totals
+
+        totals = path_totals(paths, self.trellis.cost)
+        valid = (totals <= self.limits).all(axis=1)
+        return Designs(
+            points=np.ascontiguousarray(totals[valid, : self.objectives]), options=self.trellis.option[paths[valid]]
+        )
+
+    def of_options(self, options: IntArray) -> Designs:
+        """The designs of selections, with all of the task's objectives."""
+        from dse.solve.compiled.paths import path_of_options
+
+        trellis = self.trellis
+        return self.designs(
+            np.stack([path_of_options(trellis.firsts, trellis.target, trellis.option, row) for row in options])
+        )
+
+    def below(self, level: int) -> Task | None:
+        """The task with only the arcs whose level is at most ``level``; None when no path is left."""
+        return prepare(self.trellis.keep(self.trellis.level <= level), self.objectives, self.limits, clock=self.clock)
+
+    def undominated(self) -> BoolArray:
+        """Mask of the arcs that no other one between the same nodes matches or beats in every dimension."""
+        from dse.solve.compiled.paths import undominated_arcs
+
+        mask: BoolArray = undominated_arcs(self.trellis.firsts, self.trellis.target, self.trellis.cost)
+        return mask
+
+    def thinned(self) -> Task:
+        """The task with undominated arcs only."""
+        return replace(self, trellis=self.trellis.keep(self.undominated()))
+
+
+def task_of(problem: Problem, clock: Clock, build: Build | None = None) -> tuple[Task | None, bool]:
+    """The task of a problem's caps and of those objectives that add up.
+
+    Args:
+        problem: The problem.
+        clock: Says when to stop.
+        build: `prepare`, or `as_task` where arcs that break a limit have to stay.
+
+    Returns:
+        The task, and whether paths can tell the problem at all. None and True: no path keeps every limit by itself.
+    """
+    if not is_supported(problem):
+        return None, False
+    names = [name for name in problem.objective_names if problem.combines(name) is Combine.SUM]
+    maxima = [name for name in problem.objective_names if problem.combines(name) is Combine.MAX]
+    caps = {cap.resource: cap.limit for cap in problem.caps if problem.combines(cap.resource) is Combine.SUM}
+    dimensions = names or [""]  # a maximum alone: every path is as good in an attribute that no layer has
+    resources = [name for name in caps if name not in names]
+    trellis = build_trellis(problem, [*dimensions, *resources], maxima[0] if maxima else None)
+    if trellis is None:
+        return None, False
+    limits = np.array([caps.get(name, FREE) for name in trellis.dimensions], dtype=np.int64)
+    return (build or prepare)(trellis, len(dimensions), limits, clock=clock), True
+
+
+def prepare(trellis: Trellis, objectives: int, limits: IntArray, *, clock: Clock) -> Task | None:
+    """Drop arcs that break a limit whatever else is chosen, and limits that can no longer bind; None: nothing left."""
+    from dse.solve.compiled.paths import best_after, best_before
+
+    if trellis.is_empty:
+        return None
+    trellis = trellis.connected()
+    while True:
+        if trellis.is_empty:
+            return None
+        cost = trellis.cost.astype(np.float64)
+        least = best_before(trellis.node_count, trellis.source, trellis.target, cost)
+        rest = best_after(trellis.node_count, trellis.source, trellis.target, cost)
+        possible: BoolArray = (least[trellis.source] + cost + rest[trellis.target] <= limits).all(axis=1)
+        if possible.all():
+            break
+        trellis = trellis.keep(possible).connected()
+    return as_task(trellis, objectives, limits, clock=clock)
+
+
+def as_task(trellis: Trellis, objectives: int, limits: IntArray, *, clock: Clock) -> Task:
+    """The task of all paths of a connected trellis, without limits that cannot bind."""
+    from dse.solve.compiled.paths import best_after, best_before
+
+    cost = trellis.cost.astype(np.float64)
+    least = best_before(trellis.node_count, trellis.source, trellis.target, cost)
+    rest = best_after(trellis.node_count, trellis.source, trellis.target, cost)
+    most = -best_before(trellis.node_count, trellis.source, trellis.target, -cost)
+    slack = most[-1] <= limits
+    limits = np.where(slack, FREE, limits)
+    columns = [d for d in range(len(limits)) if d < objectives or not slack[d]]
+    reached = np.isfinite(least[:, 0]) & np.isfinite(rest[:, 0])
+    least, rest, most = (
+        np.where(reached[:, None], table, 0.0)[:, columns].astype(np.int64) for table in (least, rest, most)
+    )
+    return Task(
+        trellis=trellis if len(columns) == len(limits) else trellis.pick(columns),
+        objectives=objectives,
+        limits=limits[columns],
+        least=np.ascontiguousarray(least),
+        rest=np.ascontiguousarray(rest),
+        most=np.ascontiguousarray(most),
+        clock=clock,
+    )
