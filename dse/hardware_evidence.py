@@ -14,9 +14,9 @@ from hwmodels.composition import ASSUMED_ERRORS
 from hwmodels.energy import published
 from hwmodels.energy_fitting import compare
 from hwmodels.engine_models import engine_comparison, engine_errors
-from hwmodels.fitting import BOOSTED, FITTED_COLUMNS, LINEAR
+from hwmodels.fitting import BOOSTED, FITTED_COLUMNS, LINEAR, SCALED_FLOWS
 from hwmodels.folding import MemoryStyle
-from hwmodels.left_out import left_out_units
+from hwmodels.left_out import left_out_units, scaled_units
 from hwmodels.models import ROWS_FOLDER
 from hwmodels.peers import peer_estimates
 from hwmodels.rtl.engine_shape import DSP_STYLE, LUT_STYLE, PACKED_STYLE, STYLES
@@ -73,7 +73,7 @@ def hardware_data(folder: Path = ROWS_FOLDER) -> HardwareData:
         effort_bar(unit_rows(rows)),
     ]
     return HardwareData(
-        units=_units(rows),
+        units=_units(rows, models),
         models=_frame("models", map(_model, models)),
         engines=_engines(),
         layers=_layers(),
@@ -118,15 +118,23 @@ def _is_engine(row: Measurement) -> bool:
     return row.family in FAMILIES and FAMILIES[row.family].pricing is Pricing.COMPOSED
 
 
-def _units(rows: Rows) -> pd.DataFrame:
-    found: list[tuple[Any, ...]] = []
-    for flow, columns in FITTED_COLUMNS.items():
-        for column in columns:
-            found += [
-                (flow, column, one.family, one.omitted.value, one.measured, one.estimated)
-                for one in left_out_units(rows[flow], column)
-            ]
-    return _frame("units", found)
+def _units(rows: Rows, models: Sequence[UnitModel]) -> pd.DataFrame:
+    judged = [
+        (flow, column, left_out_units(rows[flow], column))
+        for flow, columns in FITTED_COLUMNS.items()
+        for column in columns
+    ]
+    for flow, base in SCALED_FLOWS.items():
+        known = [model for model in models if (model.flow, model.column) == (base, "luts")]
+        judged.append((flow, "luts", scaled_units(rows[flow], known)))
+    return _frame(
+        "units",
+        (
+            (flow, column, one.family, one.omitted.value, one.measured, one.estimated)
+            for flow, column, units in judged
+            for one in units
+        ),
+    )
 
 
 def _model(model: UnitModel) -> tuple[Any, ...]:

@@ -141,13 +141,10 @@ def scale_models(flow: str, rows: Sequence[Measurement], models: Iterable[UnitMo
     """
     found = []
     for model in models:
-        own = [row for row in rows if row.family == model.family and row.status is Status.OK]
-        own = [row for row in own if row.values[model.column] > 0]
-        if len(own) < 2:
+        own = scaled_rows(rows, model)
+        if not own:
             continue
-        targets = np.array([row.values[model.column] for row in own])
-        estimates = np.array([[model.value(row.parameters)] for row in own], dtype=np.float64)
-        alone = [[index] for index in range(len(own))]
+        targets, estimates = _to_scale(own, model)
         factor = float(_coefficients(estimates, targets)[0])
         found.append(
             replace(
@@ -155,7 +152,14 @@ def scale_models(flow: str, rows: Sequence[Measurement], models: Iterable[UnitMo
                 flow=flow,
                 coefficients={name: factor * value for name, value in model.coefficients.items()},
                 edge_coefficients={name: factor * value for name, value in model.edge_coefficients.items()},
-                left_out_widths=_summary(_left_out(estimates, targets, alone, linear_estimates, fewest=1)),
+                left_out_widths=_summary(
+                    np.array(
+                        [
+                            abs(estimate / row.values[model.column] - 1.0)
+                            for row, estimate in scaled_estimates(own, model)
+                        ]
+                    )
+                ),
                 left_out_formats=None,
                 edges=None,
                 rivals={},
@@ -164,6 +168,28 @@ def scale_models(flow: str, rows: Sequence[Measurement], models: Iterable[UnitMo
             )
         )
     return found
+
+
+def scaled_rows(rows: Iterable[Measurement], model: UnitModel) -> list[Measurement]:
+    """The rows that give another flow's model its factor: none if there are fewer than two."""
+    own = [
+        row for row in rows if row.family == model.family and row.status is Status.OK and row.values[model.column] > 0
+    ]
+    return own if len(own) > 1 else []
+
+
+def scaled_estimates(rows: Sequence[Measurement], model: UnitModel) -> Iterator[tuple[Measurement, float]]:
+    """Each row of `scaled_rows`, and its estimate by the factor of the others."""
+    targets, estimates = _to_scale(rows, model)
+    alone = [[index] for index in range(len(rows))]
+    for index, estimate in left_out_estimates(estimates, targets, alone, linear_estimates, fewest=1):
+        yield rows[index], estimate
+
+
+def _to_scale(rows: Sequence[Measurement], model: UnitModel) -> tuple[Floats, Floats]:
+    """Values of rows, and the model's estimates of them as the only feature."""
+    targets = np.array([row.values[model.column] for row in rows], dtype=np.float64)
+    return targets, np.array([[model.value(row.parameters)] for row in rows], dtype=np.float64)
 
 
 def _nothing(family: str, flow: str, column: str, rows: Sequence[Measurement]) -> UnitModel:

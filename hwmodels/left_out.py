@@ -9,12 +9,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hwmodels.fitting import features_of, fitted_rows, groups_of, left_out_estimates, linear_estimates
+from hwmodels.fitting import (
+    features_of,
+    fitted_rows,
+    groups_of,
+    left_out_estimates,
+    linear_estimates,
+    scaled_estimates,
+    scaled_rows,
+)
 from hwmodels.rtl.families import FAMILIES, Pricing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from hwmodels.models import UnitModel
     from hwmodels.synthesis.measurements import Measurement
 
 
@@ -23,6 +32,7 @@ class Omitted(Enum):
 
     WIDTH = "width"
     FORMAT = "format"
+    UNIT = "unit"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +42,8 @@ class LeftOutUnit:
     Attributes:
         family: of units.
         parameters: of the unit.
-        omitted: all rows with one of its widths were left out, or all with its format. A unit of several widths is
-            estimated as often.
+        omitted: all rows with one of its widths were left out, or all with its format, or it alone. A unit of several
+            widths is estimated as often.
         measured: the column's value, above 0.
         estimated: the same.
     """
@@ -62,6 +72,26 @@ def left_out_units(rows: Iterable[Measurement], column: str) -> list[LeftOutUnit
         if fitted:
             found.extend(_of_family(name, fitted, column))
     return found
+
+
+def scaled_units(rows: Sequence[Measurement], models: Iterable[UnitModel]) -> list[LeftOutUnit]:
+    """Every row whose family has another flow's model times a factor, each estimated by the factor of the others.
+
+    Args:
+        rows: of the flow that is scaled.
+        models: of the other flow (`hwmodels.fitting.SCALED_FLOWS`).
+    """
+    return [
+        LeftOutUnit(
+            family=model.family,
+            parameters=row.parameters,
+            omitted=Omitted.UNIT,
+            measured=row.values[model.column],
+            estimated=estimate,
+        )
+        for model in models
+        for row, estimate in scaled_estimates(scaled_rows(rows, model), model)
+    ]
 
 
 def _of_family(name: str, rows: list[Measurement], column: str) -> Iterable[LeftOutUnit]:

@@ -17,6 +17,7 @@ OURS: Final = "ours"
 """The way of estimating that is judged; all others are those of peers."""
 WIDTHS: Final = "width"
 FORMATS: Final = "format"
+UNIT: Final = "unit"
 """What was left out (`HardwareData.units`)."""
 UNITS: Final = "units"
 ENGINES: Final = "engines"
@@ -41,7 +42,7 @@ class HardwareData:
 
     Attributes:
         units: one row per unit and omission: its estimate by a model that has seen no row of its ``omitted`` (one of
-            its widths, or its format).
+            its widths, or its format, or the unit itself).
         models: one row per model; ``ranges`` are the measured ranges of the parameters in words.
         engines: whole layer engines, estimated in several ways.
         layers: matrix-vector layers of a vendor flow, estimated in several ways.

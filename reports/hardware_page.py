@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from reports.figures import style
 from reports.files import replaced_atomically
-from reports.hardware_data import FORMATS, OURS, UNITS, WIDTHS, Spread, rank_correlation, records, spread
+from reports.hardware_data import FORMATS, OURS, UNIT, UNITS, WIDTHS, Spread, rank_correlation, records, spread
 from reports.hardware_figures import FIGURES
 
 if TYPE_CHECKING:
@@ -80,7 +80,8 @@ def _units(data: HardwareData) -> list[str]:
             "comparators ...). Every estimate below is of a model that has not seen the unit: all rows that share one "
             "of its widths were left out of the fit, or all rows of its format. The shaded band is 10 % either way; in "
             "each panel stand the median and the 95th percentile of its estimates; what lies beyond a panel is drawn "
-            "at its edge. Edge units, of one or two bits, are looked up in the rows and not among these."
+            "at its edge. Edge units, of one or two bits, are looked up in the rows and not among these. LUTs of "
+            "xc7 are those of xcup times a factor for each family, judged on units that the factor has not seen."
         ),
         _picture("families", "estimated against measured LUTs, a panel per family"),
         _picture("errors", "relative errors by family"),
@@ -94,15 +95,16 @@ def _units(data: HardwareData) -> list[str]:
 def _models_table(data: HardwareData, flow: str, column: str) -> list[str]:
     units = data.units[(data.units["flow"] == flow) & (data.units["column"] == column)]
     models = [row for row in records(data.models) if (row["flow"], row["column"]) == (flow, column)]
+    judged = [omitted for omitted in (WIDTHS, FORMATS, UNIT) if (units["omitted"] == omitted).any()]
     rows = []
     for model in models:
         own = units[units["family"] == model["family"]]
-        errors = [_spread(spread(own[own["omitted"] == omitted])) for omitted in (WIDTHS, FORMATS)]
+        errors = [_spread(spread(own[own["omitted"] == omitted])) for omitted in judged]
         if model["terms"]:
             rows.append((model["family"], model["rows"], model["terms"], *errors, model["ranges"]))
     none = [model["family"] for model in models if not model["terms"]]
     return [
-        _table(("family", "rows", "terms", "a width left out", "a format left out", "measured"), rows),
+        _table(("family", "rows", "terms", *(f"a {omitted} left out" for omitted in judged), "measured"), rows),
         _paragraph(f"None in {', '.join(none)}.") if none else "",
     ]
 
