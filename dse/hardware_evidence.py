@@ -20,7 +20,8 @@ from hwmodels.left_out import left_out_units, scaled_units
 from hwmodels.models import ROWS_FOLDER
 from hwmodels.peers import peer_estimates
 from hwmodels.rtl.engine_shape import DSP_STYLE, LUT_STYLE, PACKED_STYLE, STYLES
-from hwmodels.rtl.families import FAMILIES, Pricing
+from hwmodels.rtl.families import FAMILIES
+from hwmodels.rtl.family import Pricing
 from hwmodels.synthesis.flow import Status
 from hwmodels.synthesis.flows import FLOWS
 from hwmodels.synthesis.measurements import RowsError, read_rows, write_parameters

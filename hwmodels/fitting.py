@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from hwmodels.models import MODELS_FILE, ModelError, UnitModel, write_models
-from hwmodels.rtl.families import FAMILIES, Pricing
+from hwmodels.rtl.families import FAMILIES
+from hwmodels.rtl.family import Pricing
 from hwmodels.synthesis.flow import Status
 from hwmodels.synthesis.measurements import read_rows
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from hwmodels.rtl.families import Family
+    from hwmodels.rtl.family import Family
     from hwmodels.synthesis.measurements import Measurement
 
     Floats = NDArray[np.float64]
@@ -310,7 +311,8 @@ def _edges(family: Family, rows: Sequence[Measurement], column: str) -> tuple[di
     if len(rows) <= len(names):
         return {}, None
     targets = np.array([row.values[column] for row in rows])
-    errors = _left_out(features, targets, [[index] for index in range(len(rows))], linear_estimates)
+    alone = [[index] for index in range(len(rows))]
+    errors = _left_out(features, targets, alone, linear_estimates, fewest=FEWEST_ROWS - 1)
     return dict(zip(names, map(float, _coefficients(features, targets)), strict=True)), _summary(errors)
 
 

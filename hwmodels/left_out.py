@@ -18,7 +18,8 @@ from hwmodels.fitting import (
     scaled_estimates,
     scaled_rows,
 )
-from hwmodels.rtl.families import FAMILIES, Pricing
+from hwmodels.rtl.families import FAMILIES
+from hwmodels.rtl.family import Pricing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

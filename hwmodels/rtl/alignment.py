@@ -61,6 +61,11 @@ class Kinds:
         two, three, four, ends = COLUMN_LUTS
         return two * self.two + three * self.three + four * self.four + ends * self.ends
 
+    @property
+    def choosing(self) -> int:
+        """Columns that are no ends."""
+        return self.two + self.three + self.four
+
     def __add__(self, other: Kinds) -> Kinds:
         return Kinds(
             two=self.two + other.two,

@@ -81,17 +81,19 @@ def parameter_memory_structure(*, words: int, bits: int, style: int = IN_LUTS, s
     """LUTs of columns by the number of words, of what joins blocks, and registers.
 
     A column of up to 32 words is a function of five inputs, two of which share a LUT; few words make few different
-    functions, of which each exists once, and one that is another's complement costs nothing. A column of a block of
-    up to 128 words takes a LUT per 64 words and the slice's own multiplexer (UG474), LUTs join the blocks.
+    functions, of which each exists once, and one that is another's complement costs nothing. One that is constant in
+    half of the addresses is mapped as a register with a reset, whose LUT reads enable and register, too, and is shared
+    with no other. A column of a block of up to 128 words takes a LUT per 64 words and the slice's own multiplexer
+    (UG474), LUTs join the blocks, whether of LUTs or of block RAM.
 
     >>> parameter_memory_structure(words=100, bits=8)["large_luts"]
     16
     """
     del seed
-    found = {"small_columns": 0.0, "large_luts": 0.0, "joins": 0.0, "block_joins": 0.0, "register_bits": 0.0}
+    found = {"small_columns": 0.0, "large_luts": 0.0, "joins": 0.0, "register_bits": 0.0}
     if style == IN_BLOCK_RAM:
         if block_pieces(words, bits) > 1:
-            found["block_joins"], found["register_bits"] = bits, 2.0
+            found["joins"], found["register_bits"] = bits, 2.0
     elif words > SMALL_WORDS:
         blocks, rest = divmod(words, BLOCK_WORDS)
         pieces = blocks * memory_pieces(BLOCK_WORDS) + (memory_pieces(rest) if rest > SMALL_WORDS else 0)
@@ -100,7 +102,7 @@ def parameter_memory_structure(*, words: int, bits: int, style: int = IN_LUTS, s
         found["joins"] = bits * join_luts(blocks + (rest > 0))
         found["register_bits"] = bits
     else:
-        found["small_columns"] = _tables(words, bits)
+        found["small_columns"] = _tables(words, bits) * (1.0 + _one_sided(words))
         found["register_bits"] = _different(2.0**words - 2, bits)
     return found
 
@@ -117,6 +119,16 @@ def _tables(words: int, columns: int) -> float:
     functions = 2.0 ** (words - 1) - 1
     found = _different(functions, columns)
     return found * (1.0 - (words - 1).bit_length() / functions)
+
+
+def _one_sided(words: int) -> float:
+    """The share of random columns that are constant below or above the highest address bit.
+
+    A single word above resets the registers of all columns alike, which is one signal and nothing of each.
+    """
+    lower = 1 << (words - 1).bit_length() - 1
+    upper = words - lower
+    return 2.0 ** (1 - lower) + (2.0 ** (1 - upper) if upper > 1 else 0.0)
 
 
 def _different(functions: float, columns: int) -> float:

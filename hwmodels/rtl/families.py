@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from hwmodels.rtl import (
@@ -45,59 +43,13 @@ from hwmodels.rtl.dot_products import (
     mac,
     mac_structure,
 )
+from hwmodels.rtl.family import EDGE_TABLE_BITS, Family, Pricing
 from hwmodels.rtl.multipliers import MULTIPLIER, multiplier, multiplier_structure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from hwmodels.rtl.unit import Unit
-
-EDGE_BITS: Final = 2
-"""Widths up to this one collapse into a few gates: such units are looked up, not fitted."""
-
-
-class Pricing(Enum):
-    """Where the price of a family's units comes from."""
-
-    FITTED = "fitted"
-    """A model fitted on its rows."""
-    COMPOSED = "composed"
-    """The sum of its parts' prices; its own rows are in no fit."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Family:
-    """Units that differ in parameters alone.
-
-    Attributes:
-        generate: from the parameters, integers by name, to the unit.
-        structure: from the same parameters to counts of what the unit is made of (bits of adders, of multiplexers, of
-            comparators ...), the features of its cost model. It renders nothing and is fast.
-        widths: parameters that are widths. The error of a model is that of rows left out by width: all rows one of
-            whose ``widths`` equals w, for each w.
-        formats: groups of parameters that name one format, such as exponent and mantissa bits: left out together.
-        edges: parameters for which up to `EDGE_BITS` is an edge.
-        coded_edges: parameters that count what a field of bits selects; up to `EDGE_BITS` such bits are an edge.
-        pricing: whether its rows are fitted, or judge the sum of its parts.
-    """
-
-    generate: Callable[..., Unit]
-    structure: Callable[..., Mapping[str, float]]
-    widths: tuple[str, ...] = ()
-    formats: tuple[tuple[str, ...], ...] = ()
-    edges: tuple[str, ...] = ()
-    coded_edges: tuple[str, ...] = ()
-    pricing: Pricing = Pricing.FITTED
-
-    def edge_names(self, parameters: Mapping[str, int]) -> list[str]:
-        """The parameters that make a unit one of the small ones that are looked up."""
-        few = [name for name in self.edges if parameters[name] <= EDGE_BITS]
-        return few + [name for name in self.coded_edges if parameters[name].bit_length() <= EDGE_BITS]
-
-    def is_edge(self, parameters: Mapping[str, int]) -> bool:
-        """Whether a unit is one of the small ones that are looked up."""
-        return bool(self.edge_names(parameters))
-
 
 FAMILIES: Final[Mapping[str, Family]] = {
     MULTIPLIER: Family(generate=multiplier, structure=multiplier_structure, widths=("a", "b"), edges=("a", "b")),
@@ -142,7 +94,8 @@ FAMILIES: Final[Mapping[str, Family]] = {
         generate=activations.table_activation,
         structure=activations.table_activation_structure,
         widths=("index", "entry"),
-        edges=("index", "entry"),
+        edges=("entry",),
+        table_edges={"index": EDGE_TABLE_BITS},
     ),
     comparators.MAXIMUM: Family(
         generate=comparators.maximum,
@@ -285,7 +238,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
         generate=codebooks.codebook_multiplier,
         structure=codebooks.codebook_multiplier_structure,
         widths=("index", "entry", "width"),
-        edges=("index",),
+        table_edges={"index": EDGE_TABLE_BITS},
     ),
     minifloat_casts.MINIFLOAT_CAST: Family(
         generate=minifloat_casts.minifloat_cast,
@@ -358,7 +311,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
         generate=engine_memories.parameter_memory,
         structure=engine_memories.parameter_memory_structure,
         widths=("words", "bits"),
-        edges=("words",),
+        table_edges={"words": (1 << EDGE_TABLE_BITS) - 1},
     ),
     engine_streams.REPLAY_BUFFER: Family(
         generate=engine_streams.replay_buffer,

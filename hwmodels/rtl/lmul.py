@@ -262,19 +262,22 @@ def lmul_lane(*, kind: int, e_a: int, m_a: int, e_b: int, m_b: int, reserved: in
 def lmul_lane_structure(
     *, kind: int, e_a: int, m_a: int, e_b: int, m_b: int, reserved: int = 0, exact: int = 0
 ) -> dict[str, float]:
-    """Bits of the significand, columns of multiplexers that choose, bits that are moved and negated, and clamping.
+    """Bits that are moved, columns of multiplexers by what they choose among, clamping, and a constant.
 
-    >>> found = lmul_lane_structure(kind=0, e_a=4, m_a=3, e_b=4, m_b=3)
-    >>> found["significand_bits"], found["moved_bits"], found["clamped"]
-    (4, 33, 0)
+    Every bit of the term takes the LUT of its sign, which holds a last choice among two as well: columns of two choices
+    cost next to nothing. A product that is negated is a bit wider, and so are all of its columns.
+
+    >>> lmul_lane_structure(kind=0, e_a=4, m_a=3, e_b=4, m_b=3)
+    {'moved_bits': 33, 'two_columns': 18, 'more_columns': 7, 'clamped': 0, 'one': 1}
     """
-    plan = _lane_plan(kind=kind, e_a=e_a, m_a=m_a, e_b=e_b, m_b=m_b, reserved=reserved, exact=0)
+    plan = _lane_plan(kind=kind, e_a=e_a, m_a=m_a, e_b=e_b, m_b=m_b, reserved=reserved, exact=int(bool(exact)))
+    kinds = plan.alignment.kinds
     return {
-        "significand_bits": plan.significand.width,
-        "shared_columns": plan.alignment.all_shared_columns,
         "moved_bits": plan.alignment.result.width,
-        "negated_bits": plan.significand.width + 1 if exact else 0,
+        "two_columns": kinds.two,
+        "more_columns": kinds.three + kinds.four,
         "clamped": int(kind == Kind.CLAMPED),
+        "one": 1,
     }
 
 

@@ -12,7 +12,8 @@ import dse.unit_models
 from dse.unit_models import committed_models, model_rows, models_tables
 from hwmodels.fitting import BOOSTED, LINEAR
 from hwmodels.models import MODELS_FILE, ROWS_FOLDER, ModelError, UnitModel, write_models
-from hwmodels.rtl.families import FAMILIES, Pricing
+from hwmodels.rtl.families import FAMILIES
+from hwmodels.rtl.family import Pricing
 
 
 def error(median: float, percentile95: float) -> ModelError:
