@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 
 import pyomo.environ as pyo
-from pyaugmecon import PyAugmecon
 
 
 def build(table, objectives):
@@ -41,6 +40,8 @@ def main(path, *objectives):
     With warm starts, its default, pyaugmecon 2.0.1 with highspy 1.16.0 took the first optimum for the smallest second
     objective of the capped table as well and returned one point of 169; without caps they saved no time.
     """
+    from pyaugmecon import PyAugmecon  # in its own environment alone, so that this file can be imported in ours
+
     model = build(json.loads(Path(path).read_text()), objectives)
     with tempfile.TemporaryDirectory() as folder:
         config = {

@@ -193,7 +193,7 @@ def test_an_unknown_family_is_refused() -> None:
 
 
 COMMITTED = sorted(key for key in unit_models() if key[1:] == ("xcup", "luts"))
-MISSED = {"block output": (0.034, 0.10)}
+MISSED = {"block output": (0.045, 0.131)}
 """Families whose left-out errors exceed the promise of 3 % and 10 %, and what they reach."""
 
 
