@@ -237,7 +237,7 @@ def _family(family: str, flow: str) -> _FamilyModels:
         known.structure,
         _side_by_side(luts.weights(is_edge=False), flip_flops.weights(is_edge=False)),
         _side_by_side(luts.weights(is_edge=True), flip_flops.weights(is_edge=True)),
-        bool(known.edges or known.coded_edges),
+        known.has_edges,
     )
 
 
