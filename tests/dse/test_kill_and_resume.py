@@ -23,10 +23,10 @@ TABLE = "SELECT context, subject, divergence, cross_entropy_change, accuracy, ac
 def long_study(settings, tmp_path):
     """A study of several hundred measurements, not begun."""
     folder = tmp_path / "study"
-    menu = [f"int{width}" for width in range(2, 10)] + ["e2m1", "e3m2", "e4m3fn"]
+    menu = [f"int{width}" for width in range(2, 13)] + ["e2m1", "e3m2", "e4m3fn"]
     write_study(
         folder,
-        settings("digits-mlp", data={"sensitivity_samples": 300}, formats={"weights": menu, "activations": menu}),
+        settings("digits-mlp", data={"sensitivity_samples": 800}, formats={"weights": menu, "activations": menu}),
     )
     return folder
 
