@@ -106,24 +106,7 @@ def engine_layouts(shape: EngineShape) -> Layouts:
 def _built(shape: rtl.EngineShape) -> Layout:
     window = None
     if shape.is_window:
-        parameters = {
-            "height": shape.height,
-            "width": shape.width,
-            "kernel_height": shape.kernel_height,
-            "kernel_width": shape.kernel_width,
-            "stride_height": shape.stride_height,
-            "stride_width": shape.stride_width,
-            "top": shape.top,
-            "bottom": shape.bottom,
-            "left": shape.left,
-            "right": shape.right,
-            "words": shape.input_words,
-        }
-        if shape.is_parallel:
-            parameters |= {"taps": shape.taps_at_once}
-        else:
-            parameters |= {"passes": 1 if shape.depthwise else shape.passes, "depthwise": shape.depthwise}
-        window = window_layout(tuple(parameters.items()), shape.is_parallel)
+        window = window_layout(tuple(shape.window_parameters.items()), shape.is_parallel)
     return Layout(
         steps=shape.steps,
         passes=shape.passes,

@@ -57,7 +57,7 @@ def stopped_by_control_c(clock: Clock) -> Iterator[None]:
         return
     before = signal.getsignal(signal.SIGINT)
 
-    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the protocol of signal handlers
+    def stop(_number: int, _frame: FrameType | None) -> None:
         clock.stop()
         signal.signal(signal.SIGINT, before)
 

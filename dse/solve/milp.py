@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -237,7 +238,7 @@ def require_solver() -> None:
 
 def load_solver() -> None:
     """Import what a solve needs, so that no time limit pays for it; see `require_solver` for what it raises."""
-    import pyomo.environ  # noqa: F401 - for its import time
+    import_module("pyomo.environ")
     from pyomo.contrib.solver.common.factory import SolverFactory
 
     require_solver()

@@ -28,6 +28,10 @@ _IP = "ip"
 _GZIP = b"\x1f\x8b"
 
 
+class ProblemFileError(ValueError):
+    """A file of a problem cannot be used; the text says what is wrong and where."""
+
+
 def read_problem(path: Path | str, objectives: Sequence[str]) -> Problem:
     """The problem of a JSON file, with the objectives given.
 
@@ -53,13 +57,13 @@ def load_table(path: Path | str) -> dict[str, Any]:
             content = gzip.decompress(content)
         loaded = json.loads(content)
     except OSError as error:
-        raise ValueError(f"cannot read {path}: {error.strerror or error}") from error
+        raise ProblemFileError(f"cannot read {path}: {error.strerror or error}") from error
     except (EOFError, zlib.error) as error:
-        raise ValueError(f"{path} begins like a gzip file but is damaged: {error}") from error
+        raise ProblemFileError(f"{path} begins like a gzip file but is damaged: {error}") from error
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise ValueError(f"{path} is no JSON: {error}") from error
+        raise ProblemFileError(f"{path} is no JSON: {error}") from error
     if not isinstance(loaded, dict):
-        raise ValueError(f"{path} must hold an object with the key 'layers', got {_kind(loaded)}")  # noqa: TRY004
+        raise ProblemFileError(f"{path} must hold an object with the key 'layers', got {_kind(loaded)}")
     return loaded
 
 
@@ -72,14 +76,14 @@ def parse_problem(table: Mapping[str, Any], objectives: Sequence[str]) -> Proble
     """
     _refuse_unknown("the problem", table, _KEYS)
     if "layers" not in table:
-        raise ValueError("the problem has no 'layers': give a list of layers, each with its options")
+        raise ProblemFileError("the problem has no 'layers': give a list of layers, each with its options")
     numbers = _ip_numbers(table.get("ips", []))
     layers = tuple(_layer(position, layer, numbers) for position, layer in enumerate(_list("layers", table["layers"])))
     _check_resources(layers)
     combine = {LATENCY: _latency(table.get("latency", "sum"))}
     loss_unit = table.get("loss_unit", 1.0)
     if isinstance(loss_unit, bool) or not isinstance(loss_unit, int | float) or not loss_unit > 0:
-        raise ValueError(f"'loss_unit' must be a number above 0, got {loss_unit!r}")
+        raise ProblemFileError(f"'loss_unit' must be a number above 0, got {loss_unit!r}")
     return Problem(
         layers=layers,
         objectives=tuple(AttributeObjective(name=name) for name in objectives),
@@ -131,20 +135,20 @@ def _kind(value: object) -> str:
 
 def _list(what: str, value: object) -> list[Any]:
     if not isinstance(value, list):
-        raise ValueError(f"{what!r} must be a list, got {_kind(value)}")  # noqa: TRY004 - bad input like any other
+        raise ProblemFileError(f"{what!r} must be a list, got {_kind(value)}")
     return value
 
 
 def _object(what: str, value: object) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ValueError(f"{what} must be an object, got {_kind(value)}")  # noqa: TRY004 - bad input like any other
+        raise ProblemFileError(f"{what} must be an object, got {_kind(value)}")
     return value
 
 
 def _refuse_unknown(what: str, given: Iterable[str], allowed: frozenset[str]) -> None:
     unknown = sorted(set(given) - allowed)
     if unknown:
-        raise ValueError(f"{what} has the unknown key {unknown[0]!r}: allowed are {', '.join(sorted(allowed))}")
+        raise ProblemFileError(f"{what} has the unknown key {unknown[0]!r}: allowed are {', '.join(sorted(allowed))}")
 
 
 def _ip_numbers(ips: object) -> dict[str, int]:
@@ -153,9 +157,9 @@ def _ip_numbers(ips: object) -> dict[str, int]:
     for position, ip in enumerate(_list("ips", ips)):
         name = _object(f"ip {position}", ip).get("id")
         if not isinstance(name, str):
-            raise ValueError(f"ip {position} needs an 'id' that is a text, got {_kind(name)}")  # noqa: TRY004
+            raise ProblemFileError(f"ip {position} needs an 'id' that is a text, got {_kind(name)}")
         if name in numbers:
-            raise ValueError(f"ip {name!r} is given more than once: ids must be unique")
+            raise ProblemFileError(f"ip {name!r} is given more than once: ids must be unique")
         numbers[name] = position
     return numbers
 
@@ -165,22 +169,22 @@ def _layer(position: int, layer: object, numbers: Mapping[str, int]) -> LayerTab
     _refuse_unknown(f"layer {position}", given, frozenset({"name", "options"}))
     name = given.get("name", f"layer{position}")
     if not isinstance(name, str):
-        raise ValueError(f"the name of layer {position} must be a text, got {_kind(name)}")  # noqa: TRY004
+        raise ProblemFileError(f"the name of layer {position} must be a text, got {_kind(name)}")
     options = _list(f"options of layer {name}", given.get("options"))
     if not options:
-        raise ValueError(f"layer {name!r} has no options: a layer needs at least one")
+        raise ProblemFileError(f"layer {name!r} has no options: a layer needs at least one")
     rows = [_option(name, number, option, numbers) for number, option in enumerate(options)]
     known = dict.fromkeys(key for row in rows for key in row)
     for number, row in enumerate(rows):
         for key in known:
             if key not in row and key != _IP:
-                raise ValueError(
+                raise ProblemFileError(
                     f"option {number} of layer {name!r} has no {key!r}, which other options of the layer have: give "
                     "it, 0 if it has none"
                 )
     columns = {key: [row.get(key, -1 if key == _IP else 0) for row in rows] for key in known}
     if not columns:
-        raise ValueError(f"options of layer {name!r} have no attributes: give at least one integer")
+        raise ProblemFileError(f"options of layer {name!r} have no attributes: give at least one integer")
     return LayerTable(name=name, columns=columns)
 
 
@@ -192,7 +196,7 @@ def _option(layer: str, number: int, option: object, numbers: Mapping[str, int])
             row[key] = value
         elif value is not None:
             if value not in numbers:
-                raise ValueError(
+                raise ProblemFileError(
                     f"option {number} of layer {layer!r} names ip {value!r}, which 'ips' does not list: known are "
                     f"{sorted(numbers)}"
                 )
@@ -205,7 +209,7 @@ def _check_resources(layers: Sequence[LayerTable]) -> None:
         for resource in RESOURCES:
             values = layer.column(resource)
             if int(values.min()) < 0:
-                raise ValueError(
+                raise ProblemFileError(
                     f"resource {resource!r} of layer {layer.name!r}, option {int(values.argmin())}, is "
                     f"{int(values.min())}: resources must not be negative (only objectives may be)"
                 )
@@ -215,7 +219,7 @@ def _latency(value: object) -> Combine:
     try:
         return Combine(value)
     except ValueError:
-        raise ValueError(f"'latency' must be 'sum' or 'max', got {value!r}") from None
+        raise ProblemFileError(f"'latency' must be 'sum' or 'max', got {value!r}") from None
 
 
 def _caps(caps: Mapping[str, object]) -> Iterable[Cap]:
@@ -229,13 +233,13 @@ def _couplings(couplings: Sequence[object], layers: Sequence[LayerTable]) -> Ite
         parts = coupling if isinstance(coupling, list) else []
         is_index = [isinstance(part, int) and not isinstance(part, bool) for part in parts]
         if is_index != [True, False, True, False] or not isinstance(parts[1], str) or not isinstance(parts[3], str):
-            raise ValueError(
+            raise ProblemFileError(
                 f"coupling {number} must be [layer, attribute, layer, attribute] with layers counted from 0, got "
                 f"{coupling!r}"
             )
         for place in (parts[0], parts[2]):
             if not 0 <= place < len(layers):
-                raise ValueError(
+                raise ProblemFileError(
                     f"coupling {number} names layer {place}: there are {len(layers)} layers, 0 to {len(layers) - 1}"
                 )
         yield Coupling(

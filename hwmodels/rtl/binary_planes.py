@@ -49,7 +49,7 @@ def plane_lane(*, width: int, a_signed: int = 1, exact: int = 0) -> Unit:
         family=PLANE_LANE,
         parameters={"width": width, "a_signed": int(bool(a_signed)), "exact": exact},
         ports=(
-            *inputs(a.signed, a=width),
+            *inputs(signed=a.signed, a=width),
             *inputs(b=1),
             *outputs(signed=True, term=bits),
             *(() if exact else outputs(carry=1)),

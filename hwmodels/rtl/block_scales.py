@@ -46,7 +46,10 @@ def block_leading_one(*, lanes: int, bits: int, x_signed: int = 0) -> Unit:
         "block_leading_one.v",
         family=BLOCK_LEADING_ONE,
         parameters={"lanes": lanes, "bits": bits, "x_signed": int(bool(x_signed))},
-        ports=(*inputs(bool(x_signed) and lanes == 1, x=lanes * bits), *outputs(place=_place_bits(bits), found=1)),
+        ports=(
+            *inputs(signed=bool(x_signed) and lanes == 1, x=lanes * bits),
+            *outputs(place=_place_bits(bits), found=1),
+        ),
         groups=[list(range(lane, min(lane + LUT_INPUTS, lanes))) for lane in range(0, lanes, LUT_INPUTS)],
         halves=_halves(bits),
     )

@@ -56,7 +56,11 @@ def codebook_multiplier(
             "x_signed": int(bool(x_signed)),
             "seed": table.parameters["seed"],
         },
-        ports=(*inputs(bool(x_signed), x=width), *inputs(code=index), *outputs(product.signed, p=product.width)),
+        ports=(
+            *inputs(signed=bool(x_signed), x=width),
+            *inputs(code=index),
+            *outputs(signed=product.signed, p=product.width),
+        ),
         parts=(table, part),
         table=table,
         part=part,

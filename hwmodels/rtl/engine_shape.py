@@ -194,6 +194,16 @@ class EngineShape:
         return self.taps_at_once > 1
 
     @property
+    def window_parameters(self) -> dict[str, int]:
+        """Of the window generator, parallel or serial, but for bits and memory."""
+        axes = ("height", "width", "kernel_height", "kernel_width", "stride_height", "stride_width")
+        found = {name: getattr(self, name) for name in (*axes, "top", "bottom", "left", "right")}
+        found["words"] = self.input_words
+        if self.is_parallel:
+            return found | {"taps": self.taps_at_once}
+        return found | {"passes": 1 if self.depthwise else self.passes, "depthwise": self.depthwise}
+
+    @property
     def has_replay(self) -> bool:
         """Whether operands are kept for several passes outside of a window generator."""
         return self.passes > 1 and not self.depthwise and (self.is_parallel or not self.is_window)

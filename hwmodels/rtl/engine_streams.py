@@ -14,7 +14,7 @@ REPLAY_BUFFER: Final = "replay buffer"
 SERIALISER: Final = "serialiser"
 
 
-def stream_ports(in_bits: int, data_bits: int) -> tuple[Port, ...]:
+def source_ports(in_bits: int, data_bits: int) -> tuple[Port, ...]:
     """Ports of every source of operands.
 
     ``in_*`` is the stream that arrives. While ``issue_valid`` is 1 the next word can be taken; in a cycle of ``take``
@@ -57,7 +57,7 @@ def replay_buffer(*, steps: int, bits: int, passes: int, memory: int = LUT_MEMOR
         "replay_buffer.v",
         family=REPLAY_BUFFER,
         parameters={"steps": steps, "bits": bits, "passes": passes, "memory": memory},
-        ports=stream_ports(bits, bits),
+        ports=source_ports(bits, bits),
         step_bits=_bits(steps),
         pass_bits=_bits(passes),
         address_bits=_bits(2 * steps),

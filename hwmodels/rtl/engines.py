@@ -41,7 +41,7 @@ from hwmodels.rtl.minifloat_casts import MINIFLOAT_CAST, minifloat_cast
 from hwmodels.rtl.multipliers import MULTIPLIER, multiplier
 from hwmodels.rtl.parallel_windows import PARALLEL_WINDOW, parallel_window
 from hwmodels.rtl.powers_of_two import POWER_LANE, power_lane
-from hwmodels.rtl.unit import Direction, Port, render
+from hwmodels.rtl.unit import Direction, Port, render, stream
 from hwmodels.rtl.windows import SERIAL_WINDOW, serial_window
 
 if TYPE_CHECKING:
@@ -134,27 +134,12 @@ def _control(shape: EngineShape) -> dict[str, int]:
 def _sources(shape: EngineShape) -> list[Part]:
     found = []
     if shape.is_window:
-        window = {
-            "height": shape.height,
-            "width": shape.width,
-            "kernel_height": shape.kernel_height,
-            "kernel_width": shape.kernel_width,
-            "stride_height": shape.stride_height,
-            "stride_width": shape.stride_width,
-            "top": shape.top,
-            "bottom": shape.bottom,
-            "left": shape.left,
-            "right": shape.right,
-            "words": shape.input_words,
+        family = PARALLEL_WINDOW if shape.is_parallel else SERIAL_WINDOW
+        window = shape.window_parameters | {
             "bits": shape.input_lanes * shape.activation_bits,
+            "memory": shape.buffer_memory,
         }
-        if shape.is_parallel:
-            window |= {"taps": shape.taps_at_once, "memory": shape.buffer_memory}
-            found.append(Part(role="window", family=PARALLEL_WINDOW, parameters=window, count=1))
-        else:
-            passes = 1 if shape.depthwise else shape.passes
-            window |= {"passes": passes, "depthwise": shape.depthwise, "memory": shape.buffer_memory}
-            found.append(Part(role="window", family=SERIAL_WINDOW, parameters=window, count=1))
+        found.append(Part(role="window", family=family, parameters=window, count=1))
     if shape.has_replay:
         replay = {
             "steps": shape.steps,
@@ -373,12 +358,8 @@ def _packed(shape: EngineShape) -> list[dict[str, object]]:
 
 def _ports(shape: EngineShape) -> tuple[Port, ...]:
     ports = [
-        Port(name="in_valid", width=1, direction=Direction.IN),
-        Port(name="in_data", width=shape.input_lanes * shape.activation_bits, direction=Direction.IN),
-        Port(name="in_ready", width=1, direction=Direction.OUT),
-        Port(name="out_valid", width=1, direction=Direction.OUT),
-        Port(name="out_data", width=shape.output_word_bits, direction=Direction.OUT),
-        Port(name="out_ready", width=1, direction=Direction.IN),
+        *stream("in", shape.input_lanes * shape.activation_bits, Direction.IN),
+        *stream("out", shape.output_word_bits, Direction.OUT),
     ]
     if shape.steps * shape.passes == 1:
         ports.append(Port(name="weights_in", width=shape.word_bits, direction=Direction.IN))

@@ -70,7 +70,7 @@ def minifloat_lane(*, e_a: int, m_a: int, e_b: int, m_b: int, exact: int = 0) ->
         family=MINIFLOAT_LANE,
         parameters={"e_a": e_a, "m_a": m_a, "e_b": e_b, "m_b": m_b, "exact": exact},
         ports=(
-            *(inputs(one.is_integer, **{one.name: one.width})[0] for one in (plan.pair.a, plan.pair.b)),
+            *(inputs(signed=one.is_integer, **{one.name: one.width})[0] for one in (plan.pair.a, plan.pair.b)),
             *outputs(signed=True, term=width),
             *(outputs(carry=1) if carries else ()),
         ),
@@ -229,14 +229,14 @@ def lane_sum(family: str, parameters: dict[str, int], *, part: Unit, exact_part:
         start = inputs(signed=True, bias=accumulator) if parameters["bias"] else ()
         others = (*inputs(enable=1, first=1), *start, *outputs(signed=True, sum=accumulator))
     else:
-        others = outputs(total.value.signed, p=total.value.width)
+        others = outputs(signed=total.value.signed, p=total.value.width)
     first = part if accumulator else exact_part
     parts = [first, *[part] * (lanes - 1)]
     return render(
         "lane_sum.v",
         family=family,
         parameters=parameters,
-        ports=(*(inputs(signs[name], **{name: lanes * widths[name]})[0] for name in "ab"), *others),
+        ports=(*(inputs(signed=signs[name], **{name: lanes * widths[name]})[0] for name in "ab"), *others),
         parts=tuple({one.module: one for one in parts}.values()),
         latency=1 if accumulator else 0,
         lane_parts=parts,

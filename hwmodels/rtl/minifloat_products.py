@@ -46,10 +46,10 @@ def exact_product(*, e_a: int, m_a: int, e_b: int, m_b: int) -> Unit:
     operands = pair(e_a, m_a, e_b, m_b)
     significand = operands.significand
     ports = [
-        *(inputs(one.is_integer, **{one.name: one.width})[0] for one in (operands.a, operands.b)),
+        *(inputs(signed=one.is_integer, **{one.name: one.width})[0] for one in (operands.a, operands.b)),
         *(outputs(negative=1) if operands.has_sign else ()),
         *(outputs(place=operands.largest_place.bit_length()) if operands.largest_place else ()),
-        *outputs(significand.signed, significand=significand.width),
+        *outputs(signed=significand.signed, significand=significand.width),
     ]
     part = multiplier(**significand_widths(operands))
     return render(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from hwmodels.rtl.engine_streams import stream_ports
+from hwmodels.rtl.engine_streams import source_ports
 from hwmodels.rtl.memories import BLOCK_MEMORY, LUT_MEMORY
 from hwmodels.rtl.unit import render
 from hwmodels.rtl.windows import window_shape
@@ -103,7 +103,7 @@ def parallel_window(
         "parallel_window.v",
         family=PARALLEL_WINDOW,
         parameters=parameters,
-        ports=stream_ports(bits, taps * bits),
+        ports=source_ports(bits, taps * bits),
         plan=plan,
         shape=shape,
         last_x=(shape.columns.windows - 1) * stride_width,

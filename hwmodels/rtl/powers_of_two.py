@@ -64,7 +64,7 @@ def power_multiplier(*, width: int, places: int, x_signed: int = 1) -> Unit:
         family=POWER_MULTIPLIER,
         parameters={"width": width, "places": places, "x_signed": int(bool(x_signed))},
         ports=(
-            *inputs(plan.x.signed, x=width),
+            *inputs(signed=plan.x.signed, x=width),
             *inputs(code=1 + places.bit_length()),
             *outputs(signed=True, p=Signal(name="p", low=plan.low, high=plan.high).width),
         ),
@@ -108,7 +108,7 @@ def power_lane(*, width: int, places: int, x_signed: int = 1, exact: int = 0) ->
         family=POWER_LANE,
         parameters={"width": width, "places": places, "x_signed": int(bool(x_signed)), "exact": exact},
         ports=(
-            *inputs(plan.x.signed, a=width),
+            *inputs(signed=plan.x.signed, a=width),
             *inputs(b=1 + places.bit_length()),
             *outputs(signed=True, term=bits),
             *(() if exact else outputs(carry=1)),
@@ -216,7 +216,7 @@ def k_hot_multiplier(*, width: int, terms: int, places: int, x_signed: int = 1) 
         family=K_HOT_MULTIPLIER,
         parameters={"width": width, "terms": terms, "places": places, "x_signed": x_signed},
         ports=(
-            *inputs(plan.x.signed, x=width),
+            *inputs(signed=plan.x.signed, x=width),
             *inputs(code=terms * (1 + places.bit_length())),
             *outputs(signed=True, p=total.value.width),
         ),

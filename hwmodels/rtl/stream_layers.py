@@ -9,7 +9,7 @@ from hwmodels.rtl.comparators import digits
 from hwmodels.rtl.memories import lut_memory_luts
 from hwmodels.rtl.multipliers import multiplier, multiplier_structure
 from hwmodels.rtl.requantisers import residual_add, residual_add_structure
-from hwmodels.rtl.unit import Direction, Port, render
+from hwmodels.rtl.unit import Direction, Port, render, stream
 
 if TYPE_CHECKING:
     from hwmodels.rtl.unit import Unit
@@ -102,12 +102,8 @@ def stream_pool(
             "output_signed": output_signed,
         },
         ports=(
-            Port(name="in_valid", width=1, direction=Direction.IN),
-            Port(name="in_data", width=lanes * bits, direction=Direction.IN),
-            Port(name="in_ready", width=1, direction=Direction.OUT),
-            Port(name="out_valid", width=1, direction=Direction.OUT),
-            Port(name="out_data", width=lanes * out_bits, direction=Direction.OUT),
-            Port(name="out_ready", width=1, direction=Direction.IN),
+            *stream("in", lanes * bits, Direction.IN),
+            *stream("out", lanes * out_bits, Direction.OUT),
             *((Port(name="multiplier", width=multiplier_bits, direction=Direction.IN),) if average else ()),
         ),
         parts=(scale, last) if average else (),
@@ -235,15 +231,9 @@ def stream_add(
             "relu": relu,
         },
         ports=(
-            Port(name="in_valid", width=1, direction=Direction.IN),
-            Port(name="in_data", width=lanes * a, direction=Direction.IN),
-            Port(name="in_ready", width=1, direction=Direction.OUT),
-            Port(name="in1_valid", width=1, direction=Direction.IN),
-            Port(name="in1_data", width=lanes * b, direction=Direction.IN),
-            Port(name="in1_ready", width=1, direction=Direction.OUT),
-            Port(name="out_valid", width=1, direction=Direction.OUT),
-            Port(name="out_data", width=lanes * output, direction=Direction.OUT),
-            Port(name="out_ready", width=1, direction=Direction.IN),
+            *stream("in", lanes * a, Direction.IN),
+            *stream("in1", lanes * b, Direction.IN),
+            *stream("out", lanes * output, Direction.OUT),
             Port(name="a_multiplier", width=multiplier_bits, direction=Direction.IN),
             Port(name="b_multiplier", width=multiplier_bits, direction=Direction.IN),
         ),

@@ -53,7 +53,7 @@ class Port:
         return f"{self.direction.value} wire{sign} [{self.width - 1}:0] {self.name}"
 
 
-def inputs(signed: bool = False, **widths: int) -> tuple[Port, ...]:  # noqa: FBT001, FBT002 - Verilog's own keyword
+def inputs(*, signed: bool = False, **widths: int) -> tuple[Port, ...]:
     """Input ports by name and width.
 
     >>> [port.name for port in inputs(a=8, b=4)]
@@ -62,9 +62,23 @@ def inputs(signed: bool = False, **widths: int) -> tuple[Port, ...]:  # noqa: FB
     return tuple(Port(name=n, width=w, direction=Direction.IN, signed=signed) for n, w in widths.items())
 
 
-def outputs(signed: bool = False, **widths: int) -> tuple[Port, ...]:  # noqa: FBT001, FBT002 - as above
+def outputs(*, signed: bool = False, **widths: int) -> tuple[Port, ...]:
     """Output ports by name and width."""
     return tuple(Port(name=n, width=w, direction=Direction.OUT, signed=signed) for n, w in widths.items())
+
+
+def stream(name: str, width: int, direction: Direction) -> tuple[Port, Port, Port]:
+    """The ports of a stream with ready and valid, data going in ``direction``.
+
+    >>> [(port.name, port.direction.name) for port in stream("in", 8, Direction.IN)]
+    [('in_valid', 'IN'), ('in_data', 'IN'), ('in_ready', 'OUT')]
+    """
+    back = Direction.OUT if direction is Direction.IN else Direction.IN
+    return (
+        Port(name=f"{name}_valid", width=1, direction=direction),
+        Port(name=f"{name}_data", width=width, direction=direction),
+        Port(name=f"{name}_ready", width=1, direction=back),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from hwmodels.accumulators import range_bits
-from hwmodels.rtl.engine_streams import memory_features, stream_ports
+from hwmodels.rtl.engine_streams import memory_features, source_ports
 from hwmodels.rtl.memories import BLOCK_MEMORY, LUT_MEMORY
 from hwmodels.rtl.unit import render
 from hwmodels.rtl.window_shapes import runs, window_of
@@ -130,7 +130,7 @@ def serial_window(
         "serial_window.v",
         family=SERIAL_WINDOW,
         parameters=parameters,
-        ports=stream_ports(bits, bits),
+        ports=source_ports(bits, bits),
         plan=plan,
         start=-(top * width + left) * words % plan.depth,
         outside=_outside(shape),

@@ -74,8 +74,12 @@ def enumerate_designs(problem):
         chosen = [options[i] for options, i in zip(rows, selection, strict=True)]
 
         def total(attribute, chosen=chosen):
-            values = [option[attribute] for option in chosen]
-            return max(values) if problem.combine.get(attribute) is Combine.MAX else sum(values)
+            values = [option.get(attribute, 0) for option in chosen]
+            if problem.combine.get(attribute) is Combine.MAX:
+                return max(values)
+            used = {(one.key, option.get(one.key, -1)) for one in problem.paid_once for option in chosen}
+            amounts = {one.key: list(one.amounts.get(attribute, [])) for one in problem.paid_once}
+            return sum(values) + sum(int(amounts[key][item]) for key, item in used if item >= 0 and amounts[key])
 
         if any(total(cap.resource) > cap.limit for cap in problem.caps):
             continue

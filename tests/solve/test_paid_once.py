@@ -1,6 +1,5 @@
 """Set-up costs and branches against enumeration that knows neither: items add up by hand, branches change nothing."""
 
-import itertools
 import random
 
 import numpy as np
@@ -89,47 +88,14 @@ def make_shared_problem(seed, objectives):
         raise
 
 
-def enumerate_designs(problem):
-    """Objective vector to one valid selection, by going through all of them."""
-    index = {layer.name: position for position, layer in enumerate(problem.layers)}
-    rows = [[layer.option(i) for i in range(layer.option_count)] for layer in problem.layers]
-    found = {}
-    for selection in itertools.product(*[range(len(options)) for options in rows]):
-        chosen = [options[i] for options, i in zip(rows, selection, strict=True)]
-
-        def total(attribute, chosen=chosen):
-            values = [option.get(attribute, 0) for option in chosen]
-            if problem.combine.get(attribute) is Combine.MAX:
-                return max(values)
-            used = {(one.key, option.get(one.key, -1)) for one in problem.paid_once for option in chosen}
-            amounts = {one.key: list(one.amounts.get(attribute, [])) for one in problem.paid_once}
-            return sum(values) + sum(int(amounts[key][item]) for key, item in used if item >= 0 and amounts[key])
-
-        if any(total(cap.resource) > cap.limit for cap in problem.caps):
-            continue
-        if any(
-            chosen[index[c.left_layer]][c.left_key] != chosen[index[c.right_layer]][c.right_key]
-            for c in problem.couplings
-        ):
-            continue
-        vector = []
-        for objective in problem.objectives:
-            if isinstance(objective, UtilisationObjective):
-                vector.append(max(-(-total(r) * 10**6 // limit) for r, limit in objective.limits.items()))
-            else:
-                vector.append(total(objective.name))
-        found.setdefault(tuple(vector), selection)
-    return found
-
-
 @pytest.mark.parametrize("objectives", OBJECTIVES.values(), ids=OBJECTIVES)
-def test_fronts_with_shared_costs_are_those_of_all_designs(objectives, pareto_of):
+def test_fronts_with_shared_costs_are_those_of_all_designs(objectives, pareto_of, designs_of):
     solved = empty = shared = branched = 0
     for seed in range(28):
         problem = make_shared_problem(seed, objectives)
         if problem is None:
             continue
-        designs = enumerate_designs(problem)
+        designs = designs_of(problem)
         front = optimise(problem, max_solves=400)
         assert set(front.vectors()) == pareto_of(designs), seed
         assert len(front.vectors()) == len(set(front.vectors()))
@@ -159,11 +125,11 @@ def test_fronts_with_shared_costs_are_those_of_all_designs(objectives, pareto_of
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_single_answers_are_optimal_in_and_out_of_branches(seed):
+def test_single_answers_are_optimal_in_and_out_of_branches(seed, designs_of):
     problem = make_shared_problem(1000 + seed, (UTILISATION, LOSS, CYCLES))
     if problem is None:
         pytest.skip("the drawn parts contradict each other")
-    designs = list(enumerate_designs(problem))
+    designs = list(designs_of(problem))
     position = seed % 3
     name = ("utilisation", "loss", "cycles")[position]
     for branch in ("array", None):
@@ -191,25 +157,25 @@ def test_single_answers_are_optimal_in_and_out_of_branches(seed):
         assert dict(answer.certificate.at_most) == {"loss": bound}
 
 
-def test_filters_keep_every_optimal_value_of_shared_costs(pareto_of):
+def test_filters_keep_every_optimal_value_of_shared_costs(pareto_of, designs_of):
     checked = 0
     for seed in range(2000, 2060):
         problem = make_shared_problem(seed, (UTILISATION, LOSS, CYCLES))
         if problem is None:
             continue
-        designs = enumerate_designs(problem)
+        designs = designs_of(problem)
         small = problem.restrict(reduce_for_all(problem))
-        assert pareto_of(enumerate_designs(small)) == pareto_of(designs)
+        assert pareto_of(designs_of(small)) == pareto_of(designs)
         for name, position in (("utilisation", 0), ("loss", 1), ("cycles", 2)):
             kept = reduce_options(problem, Query(minimise=name))
             if not designs:
                 continue
             assert kept is not None
-            left = enumerate_designs(problem.restrict(kept))
+            left = designs_of(problem.restrict(kept))
             assert min(v[position] for v in left) == min(v[position] for v in designs)
         for attribute in ("luts", "dsps"):
             free = problem.replace(caps=(), objectives=(AttributeObjective(name=attribute),))
-            totals = [vector[0] for vector in enumerate_designs(free)]
+            totals = [vector[0] for vector in designs_of(free)]
             if totals:
                 assert smallest_sum(problem, attribute) <= min(totals)
                 assert max(totals) <= largest_sum(problem, attribute)
@@ -217,15 +183,15 @@ def test_filters_keep_every_optimal_value_of_shared_costs(pareto_of):
     assert checked > 20
 
 
-def test_time_that_ends_leaves_a_bound_and_no_claim():
+def test_time_that_ends_leaves_a_bound_and_no_claim(designs_of):
     problem = next(
         one
         for one in (make_shared_problem(seed, (UTILISATION, LOSS)) for seed in range(200))
-        if one is not None and one.branch and one.layers[0].option_count == 3 and len(enumerate_designs(one)) > 10
+        if one is not None and one.branch and one.layers[0].option_count == 3 and len(designs_of(one)) > 10
     )
     from dse.solve.single import solve_query
 
-    least = min(vector[1] for vector in enumerate_designs(problem))
+    least = min(vector[1] for vector in designs_of(problem))
     found = solve_query(problem, Query(minimise="loss", then=("utilisation",)), time_limit_seconds=60, most_solves=1)
     if isinstance(found, Infeasible):
         assert found.status is Status.TIME_LIMIT

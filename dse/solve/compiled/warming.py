@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from importlib import import_module
 
 import numpy as np
 
@@ -13,8 +14,7 @@ def warm_up() -> None:
 
     The first call of a machine compiles (some tens of seconds); later ones load from disk.
     """
-    import scipy.spatial  # noqa: F401 - for its import time
-
+    import_module("scipy.spatial")
     from dse.solve.compiled import labels, pairs, paths, relaxation, volume
 
     one, two = np.zeros(1, dtype=np.int64), np.array([0, 1], dtype=np.int64)
