@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import importlib.util
 import os
 import time
 from collections import Counter, defaultdict
@@ -32,9 +31,6 @@ if TYPE_CHECKING:
 OWN_ROWS: Final = Path("characterised")
 """Folder of a user's own rows, unless another one is given."""
 LOCK: Final = ".characterise.lock"
-NO_TEMPLATES: Final = (
-    "Verilog is written through templates: pip install 'bitfront[synthesis]' (package jinja2) installs what reads them"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,9 +123,6 @@ def run_plan(
     started = time.perf_counter()
     _check_names("flow", flows, FLOWS)
     _check_names("family", families, FAMILIES)
-    if not _can_render():
-        skipped = dict.fromkeys(flows or FLOWS, NO_TEMPLATES)
-        return Characterisation(rows=rows, families=(), skipped=skipped, seconds=time.perf_counter() - started)
     wanted = _experiments(plan, flows, families)
     skipped = missing_tools([FLOWS[name] for name in dict.fromkeys(one.flow for one in wanted)])
     possible = [one for one in wanted if one.flow not in skipped]
@@ -169,7 +162,7 @@ def check_drift(*, rows: Path, count: int, flows: Sequence[str] = (), families: 
         asked = [f" of flow {', '.join(flows)}"] if flows else []
         asked += [f" of family {', '.join(families)}"] if families else []
         raise StudyError(f"folder {rows} has no measured rows{''.join(asked)}: name another one with --rows")
-    skipped = missing_tools([FLOWS[name] for name in chosen]) if _can_render() else dict.fromkeys(chosen, NO_TEMPLATES)
+    skipped = missing_tools([FLOWS[name] for name in chosen])
     checked: list[Drift] = []
     with progress_bar() as bar:
         task = bar.add_task("drift check", total=sum(len(chosen[name]) for name in chosen if name not in skipped))
@@ -181,10 +174,6 @@ def check_drift(*, rows: Path, count: int, flows: Sequence[str] = (), families: 
                 checked += measure_again(flow, picked[first : first + flow.batch_size])
                 bar.update(task, completed=len(checked))
     return DriftCheck(checked=tuple(checked), skipped=skipped, seconds=time.perf_counter() - started)
-
-
-def _can_render() -> bool:
-    return importlib.util.find_spec("jinja2") is not None
 
 
 def _check_names(what: str, names: Iterable[str], known: Mapping[str, object]) -> None:

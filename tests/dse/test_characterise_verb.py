@@ -88,13 +88,6 @@ def test_a_plan_of_which_everything_fails(command, flow, place):
     assert "nothing could be measured" in outcome.err
 
 
-def test_without_templates_nothing_runs(command, flow, plan, monkeypatch):
-    monkeypatch.setattr(dse.characterisation, "_can_render", lambda: False)
-    outcome = command("characterise", "--plan", plan, "--flow", "pretended")
-    assert outcome.code == 1
-    assert "pip install 'bitfront[synthesis]' (package jinja2)" in outcome.err
-
-
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
