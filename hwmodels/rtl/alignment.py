@@ -61,11 +61,6 @@ class Kinds:
         two, three, four, ends = COLUMN_LUTS
         return two * self.two + three * self.three + four * self.four + ends * self.ends
 
-    @property
-    def choosing(self) -> int:
-        """Columns that are no ends."""
-        return self.two + self.three + self.four
-
     def __add__(self, other: Kinds) -> Kinds:
         return Kinds(
             two=self.two + other.two,
@@ -128,6 +123,11 @@ class Alignment:
     def shared_columns(self) -> int:
         """Columns of the last multiplexer that choose among several bits."""
         return self.stages[-1].shared_columns
+
+    @property
+    def all_single_columns(self) -> int:
+        """Columns of all multiplexers that read one bit."""
+        return sum(stage.single_columns for stage in self.stages)
 
     @property
     def all_shared_columns(self) -> int:

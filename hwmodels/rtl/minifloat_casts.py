@@ -40,7 +40,7 @@ CAST_SHARES: Final = {
 class CastPlan:
     """Where a cast finds what it needs.
 
-    The number it reads is the magnitude with a bit below it where nothing is rounded away.
+    The number it reads is the magnitude, with bits of 0 below it down to the half bit where nothing is rounded away.
 
     Attributes:
         bits: of that number.
@@ -82,7 +82,8 @@ def minifloat_cast(*, bits: int, shift: int, e: int, m: int, reserved: int = 0) 
 
     Args:
         bits: of the magnitude, 1 to 192.
-        shift: places of the magnitude below the format's smallest number, 0 to 191.
+        shift: places of the magnitude's lowest bit below the format's smallest number, up to 191; above it if negative,
+            as far as the highest bit is less than 192 above.
         e: exponent bits, 1 to 8.
         m: mantissa bits, 0 to 23.
         reserved: magnitude codes at the top that are no finite numbers: 0, 1 (finite-nan) or ``2**m`` (ieee).
@@ -142,10 +143,11 @@ def cast_plan(bits: int, shift: int, e: int, m: int, reserved: int) -> CastPlan:
     Raises:
         ValueError: if a number is out of range.
     """
-    if not 1 <= bits <= MAXIMUM_MAGNITUDE or not 0 <= shift < MAXIMUM_MAGNITUDE:
+    if not 1 <= bits <= MAXIMUM_MAGNITUDE or not bits - MAXIMUM_MAGNITUDE <= shift < MAXIMUM_MAGNITUDE:
         raise ValueError(
-            f"a cast to a minifloat takes magnitudes of 1 to {MAXIMUM_MAGNITUDE} bits and shifts them by 0 to "
-            f"{MAXIMUM_MAGNITUDE - 1}, got {bits} bits and a shift of {shift}"
+            f"a cast to a minifloat takes magnitudes of 1 to {MAXIMUM_MAGNITUDE} bits whose lowest lies at most "
+            f"{MAXIMUM_MAGNITUDE - 1} places below the format's smallest number and whose highest less than "
+            f"{MAXIMUM_MAGNITUDE} above it, got {bits} bits and a shift of {shift}"
         )
     if not (1 <= e <= MAXIMUM_EXPONENT_BITS and 0 <= m <= MAXIMUM_MANTISSA_BITS):
         raise ValueError(
@@ -154,7 +156,7 @@ def cast_plan(bits: int, shift: int, e: int, m: int, reserved: int) -> CastPlan:
         )
     check_reserved(e, m, reserved)
     largest = (1 << e + m) - 1 - reserved
-    read, places = (bits, shift) if shift else (bits + 1, 1)
+    read, places = (bits, shift) if shift > 0 else (bits + 1 - shift, 1)
     highest = max(largest >> m, 1)
     binades = max(min(highest, read - places - m), 1)
     window = binades + m + 1

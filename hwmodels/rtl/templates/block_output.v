@@ -13,12 +13,13 @@
 {% set low = index * bits %}
 {% set sign = "negative[%d]" | format(index) %}
     wire [{{ plan.bits - 1 }}:0] moved{{ index }};
-    {{ mover.module }} mover{{ index }} (.magnitude(magnitude[{{ low + bits - 1 }}:{{ low }}]), .place(place){% if plan.masked %}, .below(below){% endif %}, .moved(moved{{ index }}));
+    (* mapped_alone *) {{ mover.module }} mover{{ index }} (.magnitude(magnitude[{{ low + bits - 1 }}:{{ low }}]), .place(place){% if plan.masked %}, .below(below){% endif %}, .moved(moved{{ index }}));
 {% if e %}
-    {{ cast.module }} cast{{ index }} (.negative({{ sign }}), .magnitude(moved{{ index }}), .y(y[{{ (index + 1) * width - 1 }}:{{ index * width }}]));
+    (* mapped_alone *) {{ cast.module }} cast{{ index }} (.negative({{ sign }}), .magnitude(moved{{ index }}), .y(y[{{ (index + 1) * width - 1 }}:{{ index * width }}]));
 {% else %}
-    wire up{{ index }} = moved{{ index }}[1] & (moved{{ index }}[0] | moved{{ index }}[2]) & ({{ sign }} | ~(&moved{{ index }}[{{ m + 1 }}:2]));
-    assign y[{{ (index + 1) * width - 1 }}:{{ index * width }}] = ({1'b0, moved{{ index }}[{{ m + 1 }}:2]} ^ {{ '{' }}{{ width }}{{ '{' }}{{ sign }}{{ '}}' }}) + {{ '{' }}{{ width - 1 }}'d0, {{ sign }} ^ up{{ index }}};
+    wire [{{ plan.top + 2 }}:0] number{{ index }} = {% if plan.shift < 2 %}{moved{{ index }}, {{ 2 - plan.shift }}'d0}{% else %}moved{{ index }}{% endif %};
+    wire up{{ index }} = number{{ index }}[1] & (number{{ index }}[0] | number{{ index }}[2]) & ({{ sign }} | ~(&number{{ index }}[{{ m + 1 }}:2]));
+    assign y[{{ (index + 1) * width - 1 }}:{{ index * width }}] = ({1'b0, number{{ index }}[{{ m + 1 }}:2]} ^ {{ '{' }}{{ width }}{{ '{' }}{{ sign }}{{ '}}' }}) + {{ '{' }}{{ width - 1 }}'d0, {{ sign }} ^ up{{ index }}};
 {% endif %}
 {% endfor %}
 endmodule

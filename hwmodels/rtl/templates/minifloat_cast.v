@@ -1,10 +1,10 @@
 {% import "macros.v" as m_ %}
 {% import "lane_macros.v" as lane %}
-// y: magnitude / 2^{{ shift }} in the smallest numbers of e{{ e }}m{{ m }}, rounded once half to even, saturated.
+// y: magnitude {% if shift < 0 %}* 2^{{ -shift }}{% else %}/ 2^{{ shift }}{% endif %} in the smallest numbers of e{{ e }}m{{ m }}, rounded once half to even, saturated.
 {{ m_.head(module, ports) -}}
 {% set width = e + m + 1 %}
 {% set top = plan.half + plan.window %}
-    wire [{{ plan.bits - 1 }}:0] number = {% if shift %}magnitude{% else %}{magnitude, 1'b0}{% endif %};
+    wire [{{ plan.bits - 1 }}:0] number = {% if shift > 0 %}magnitude{% else %}{magnitude, {{ 1 - shift }}'b0}{% endif %};
 {% if plan.half >= plan.bits %}
     wire [{{ plan.window - 1 }}:0] window = {{ plan.window }}'d0;
 {% elif top > plan.bits %}

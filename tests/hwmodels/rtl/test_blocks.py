@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+import ml_dtypes
+import numpy as np
 import pytest
 
 from emulation.block_reference import encode_block
@@ -105,6 +108,14 @@ OUTPUTS = [
     (2, 48, 3, 2, 0),
     (1, 40, 5, 2, 4),
     (1, 6, 4, 3, 0),
+    (1, 17, 4, 3, 0),
+    (2, 18, 4, 3, 1),
+    (1, 19, 4, 3, 0),
+    (3, 20, 4, 3, 0),
+    (2, 16, 5, 2, 0),
+    (1, 12, 0, 11, 0),
+    (2, 13, 0, 11, 0),
+    (1, 2, 2, 1, 0),
 ]
 
 
@@ -137,6 +148,33 @@ def test_block_output_casts_each_element_once(
         expected, scale = encode_block([*block, Fraction(1 << place)], grid)
         assert scale == place - grid.top
         assert [integer(code, e, m) for code in lanes_of(word, lanes, 1 + e + m)] == expected[:lanes], (block, place)
+
+
+@pytest.mark.parametrize(
+    ("e", "m", "reserved", "dtype"),
+    [
+        (2, 1, 0, ml_dtypes.float4_e2m1fn),
+        (2, 3, 0, ml_dtypes.float6_e2m3fn),
+        (3, 2, 0, ml_dtypes.float6_e3m2fn),
+        (4, 3, 1, ml_dtypes.float8_e4m3fn),
+        (5, 2, 4, ml_dtypes.float8_e5m2),
+    ],
+    ids=["mxfp4", "mxfp6_e2m3", "mxfp6_e3m2", "mxfp8_e4m3", "mxfp8_e5m2"],
+)
+def test_elements_are_those_of_another_library(
+    e: int, m: int, reserved: int, dtype: type, tool: Callable[[str], Path]
+) -> None:
+    """Every magnitude of 12 bits under every place, each sign."""
+    bits = 12
+    unit = block_output(lanes=1, bits=bits, e=e, m=m, reserved=reserved)
+    rows = [(sign, value, place) for place in range(bits) for value in range(2 << place) for sign in (0, 1)]
+    decoded = np.arange(1 << e + m, dtype=np.uint8).view(dtype).astype(np.float64)
+    largest = decoded[np.isfinite(decoded)].max()
+    top = math.frexp(largest)[1] - 1
+    values = np.array([math.ldexp(value, top - place) * (-1) ** sign for sign, value, place in rows])
+    codes = np.clip(values, -largest, largest).astype(dtype).view(np.uint8).astype(int)
+    codes[codes == 1 << e + m] = 0  # -0
+    assert [code for (code,) in simulate(unit, rows, tool)] == codes.tolist()
 
 
 def test_numbers_out_of_range_are_refused() -> None:

@@ -34,6 +34,13 @@ CASTS = [
     (56, 14, 5, 10, 1 << 10),
     (64, 24, 3, 2, 0),
     (150, 10, 8, 7, 1 << 7),
+    (12, -1, 2, 1, 0),
+    (8, -3, 4, 3, 0),
+    (9, -6, 5, 2, 4),
+    (15, -14, 5, 2, 0),
+    (1, -2, 3, 2, 0),
+    (32, -1, 5, 2, 0),
+    (24, -9, 6, 3, 1),
 ]
 
 
@@ -41,7 +48,8 @@ def _expected(product: int, shift: int, number_format: tuple[int, int, int]) -> 
     e, m, reserved = number_format
     known = fields(e, m, reserved=reserved)
     high = minifloat.magnitude_integer(minifloat.largest_magnitude_code(known), known)
-    return requantise_scalar(product, 1, shift=shift, low=-high, high=high, rounding=HALF_EVEN, mantissa_bits=m)
+    product <<= max(-shift, 0)
+    return requantise_scalar(product, 1, shift=max(shift, 0), low=-high, high=high, rounding=HALF_EVEN, mantissa_bits=m)
 
 
 @pytest.mark.parametrize("numbers", CASTS, ids=lambda numbers: "_".join(map(str, numbers)))
@@ -88,8 +96,10 @@ def test_large_digits_first_take_fewer_multiplexers_where_few_columns_are_needed
 
 
 def test_numbers_out_of_range_are_refused() -> None:
-    with pytest.raises(ValueError, match="takes magnitudes of 1 to 192 bits and shifts them by 0 to 191, got 0 bits"):
-        minifloat_cast(bits=0, shift=3, e=4, m=3)
+    for bits, shift in ((0, 3), (8, 192), (8, -185)):
+        given = f"1 to 192 bits whose lowest lies at most 191 .* less than 192 above it, got {bits} bits .* of {shift}"
+        with pytest.raises(ValueError, match=given):
+            minifloat_cast(bits=bits, shift=shift, e=4, m=3)
     with pytest.raises(ValueError, match="of 1 to 8 exponent and 0 to 23 mantissa bits, got 0 and 3"):
         minifloat_cast(bits=8, shift=3, e=0, m=3)
     with pytest.raises(ValueError, match="accumulators of 2 to 64 bits, got 65"):
