@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from hwmodels.engine_models import EngineComparison, EngineErrors
     from hwmodels.models import ModelError, UnitModel
     from hwmodels.synthesis.measurements import Measurement
+    from hwmodels.vendor_fits import Errors
 
 MEDIAN_BAR: Final = 0.03
 PERCENTILE_BAR: Final = 0.10
 """Unit models: median and 95th percentile of relative errors of LUTs, for every family."""
-SHOWN_WAYS: Final = ("ours", "FINN-R")
+SHOWN_WAYS: Final = ("ours", "FINN-R", "bit operations")
 COLUMN_WORDS: Final = {"luts": "LUTs", "flip_flops": "flip-flops", "dsps": "DSPs"}
 MINUTES_BAR: Final = 90.0
 """Processor time the rows of all units take on one core; engines apart."""
@@ -127,18 +128,26 @@ def engine_bars(errors: EngineErrors, engines: Sequence[EngineComparison]) -> li
 
 
 def layer_bars() -> list[Bar]:
-    """Vendor layers, each by a fit that has not seen it, and FINN-R's formula on the same layers; nothing was asked."""
-    found = []
-    for one in peer_errors():
-        if one.peer in SHOWN_WAYS:
-            errors = one.errors
-            found.append(
-                Bar(
-                    what=f"{errors.rows} vendor layers ({one.style.value}), LUTs by {one.peer}",
-                    found=f"median {percent(errors.median)}, nine in ten within {percent(errors.ninetieth)}",
-                )
-            )
-    return found
+    """Vendor layers, each by a fit that has not seen it, and by peers; nothing was asked."""
+    return [
+        way_bar(f"vendor layers ({one.style.value})", one.peer, one.errors)
+        for one in peer_errors()
+        if one.peer in SHOWN_WAYS
+    ]
+
+
+def way_bar(what: str, way: str, errors: Errors) -> Bar:
+    """How well one way to estimate LUTs does.
+
+    Args:
+        what: was estimated.
+        way: ours, or a peer's.
+        errors: of the estimates.
+    """
+    return Bar(
+        what=f"{errors.rows} {what}, LUTs by {way}",
+        found=f"median {percent(errors.median)}, nine in ten within {percent(errors.ninetieth)}",
+    )
 
 
 def at_least(what: str, value: float, bar: float, words: Callable[[float], str] = "{:g}".format) -> Bar:

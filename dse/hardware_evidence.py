@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from dse.errors import StudyError
-from dse.hardware_bars import effort_bar, engine_bars, layer_bars, unit_bars
+from dse.hardware_bars import SHOWN_WAYS, Bar, effort_bar, engine_bars, layer_bars, unit_bars, way_bar
 from dse.unit_models import committed_models, ranges_in_words
 from hwmodels.composition import ASSUMED_ERRORS
 from hwmodels.energy import published
@@ -26,7 +26,7 @@ from hwmodels.synthesis.flow import Status
 from hwmodels.synthesis.flows import FLOWS
 from hwmodels.synthesis.measurements import RowsError, read_rows, write_parameters
 from hwmodels.timing_fitting import left_out_delays
-from hwmodels.vendor_fits import Figure, Leaving, left_out_estimates
+from hwmodels.vendor_fits import Figure, Leaving, errors, left_out_estimates
 from hwmodels.vendor_rows import VendorLayer, VendorStyle, fit_rows, vendor_rows
 from reports.hardware_data import COLUMNS, ENGINES, OURS, UNITS, HardwareData
 
@@ -164,6 +164,15 @@ def _engines() -> pd.DataFrame:
         for way, estimates in _ways(layers, measured, [one.predicted.luts for one in own]):
             found += [(STYLES[style], way, *pair) for pair in zip(measured, estimates, strict=True)]
     return _frame("engines", found)
+
+
+def engine_way_bars() -> list[Bar]:
+    """Our engines by the sum of their parts and by peers; what is no LUTs is scaled to fit each style best."""
+    ways = dict(list(_engines().groupby("way", sort=False)))
+    return [
+        way_bar("engines", way, errors(ways[way]["estimated"].tolist(), ways[way]["measured"].tolist()))
+        for way in SHOWN_WAYS
+    ]
 
 
 def _as_layer(shape: EngineShape) -> VendorLayer:

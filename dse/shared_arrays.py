@@ -70,7 +70,7 @@ class ArrayChoice:
         made = self.datapaths[pair.key]
         return made.register_bits if made.has_own_accumulator or pair.bits is None else pair.bits
 
-    def energy(self, name: str, pair: Pair) -> SampleEnergy:
+    def energy(self, name: str, pair: Pair) -> SampleEnergy[float]:
         """What the turn of a layer takes with a datapath."""
         made, bits, lanes = self.datapaths[pair.key], self.register_bits(pair), self.folding.lanes
         reads = self.word_bits is not None and self.engine.work[name].load == 0

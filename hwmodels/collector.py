@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 def without_collector() -> Iterator[None]:
     """Costs hold no cycles, and looking for some among many thousands takes a tenth of the time of pricing them.
 
-    Blocks may lie in one another: around a whole table there is one search at its end, not one for each engine.
+    What was made meanwhile counts as old when the block ends: only a full search, of which there are few, looks at it.
+    Blocks may lie in one another; the outermost ends the pause.
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -22,4 +23,6 @@ def without_collector() -> Iterator[None]:
         yield
     finally:
         if was_enabled:
+            gc.freeze()  # all objects leave the young generations, unseen ...
+            gc.unfreeze()  # ... and join the oldest
             gc.enable()

@@ -11,13 +11,12 @@ from hwmodels.corrections import CALIBRATED, UNCORRECTED, current_correction
 from hwmodels.costs import Cost
 from hwmodels.device_parts import Technology
 from hwmodels.models import unit_model
-from hwmodels.units import COUNTED_MEMORY, DSP_FLOW, IN_DSPS, LUT_FLOW, MEMORIES, gates_a_lut
+from hwmodels.units import COUNTED_MEMORY, DSP_FLOW, IN_DSPS, LUT_FLOW, MEMORIES, Priced, gates_a_lut
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from hwmodels.devices import Device
-    from hwmodels.units import Priced
 
 MEMORY: Final = COUNTED_MEMORY
 LOGIC: Final = "assumed logic"
@@ -42,19 +41,16 @@ class Bill:
     """Units that are added up: LUTs and their spread by family, flip-flops, and what was extrapolated.
 
     Attributes:
-        luts: by family.
-        spreads: one standard deviation of them; units of a family err alike, so theirs add up.
+        families: LUTs, and one standard deviation of them, by family. Units of a family err alike, so theirs add up.
         flip_flops: of all units, and registers beside them.
-        gates: two-input NAND gates of all LUTs as standard cells and macros.
         outside: by family, parameters outside the measured range.
     """
 
-    __slots__ = ("flip_flops", "gates", "luts", "outside", "spreads")
+    __slots__ = ("families", "flip_flops", "outside")
 
     def __init__(self) -> None:
-        self.luts: dict[str, float] = {}
-        self.spreads: dict[str, float] = {}
-        self.flip_flops = self.gates = 0.0
+        self.families: dict[str, tuple[float, float]] = {}
+        self.flip_flops = 0.0
         self.outside: dict[str, tuple[str, ...]] = {}
 
     def add(self, unit: Priced, count: float = 1) -> None:
@@ -63,50 +59,54 @@ class Bill:
 
     def add_all(self, units: Iterable[tuple[Priced, float]], times: float = 1) -> None:
         """Units and how many there are of each, all of it so many times."""
-        luts, spreads, outside = self.luts, self.spreads, self.outside
-        flip_flops, gates = self.flip_flops, self.gates
-        for unit, each in units:
-            family, count = unit.family, each * times
-            if family in luts:
-                luts[family] += count * unit.luts
-                spreads[family] += count * unit.spread
+        families, outside = self.families, self.outside
+        flip_flops = self.flip_flops
+        for (family, luts, registers, spread, names), each in units:
+            count = each * times
+            if family in families:
+                known_luts, known_spread = families[family]
+                families[family] = known_luts + count * luts, known_spread + count * spread
             else:
-                luts[family] = count * unit.luts
-                spreads[family] = count * unit.spread
-            flip_flops += count * unit.flip_flops
-            gates += count * unit.gates
-            if unit.outside:
-                known = outside.get(family)
-                outside[family] = unit.outside if known is None or known == unit.outside else _joined(known, unit)
-        self.flip_flops, self.gates = flip_flops, gates
+                families[family] = count * luts, count * spread
+            flip_flops += count * registers
+            if names:
+                outside[family] = names if family not in outside else joined(outside[family], names)
+        self.flip_flops = flip_flops
 
     def assume(self, family: str, luts: float, flip_flops: float = 0.0) -> None:
         """LUTs of one of `ASSUMED_ERRORS`, and flip-flops."""
         self.flip_flops += flip_flops
         if luts:
-            self.luts[family] = self.luts.get(family, 0.0) + luts
-            self.spreads[family] = self.spreads.get(family, 0.0) + luts * ASSUMED_ERRORS[family]
-            self.gates += luts * gates_a_lut(family)
+            self.add(assumed(family, luts))
 
     def extend(self, other: Bill, count: float = 1) -> None:
         """So many times what another bill holds."""
-        for family, luts in other.luts.items():
-            self.luts[family] = self.luts.get(family, 0.0) + count * luts
-            self.spreads[family] = self.spreads.get(family, 0.0) + count * other.spreads[family]
+        units = [
+            (Priced(family, luts, 0.0, spread, other.outside.get(family, ())), 1)
+            for family, (luts, spread) in other.families.items()
+        ]
+        self.add_all(units, count)
         self.flip_flops += count * other.flip_flops
-        self.gates += count * other.gates
-        for family, names in other.outside.items():
-            self.outside[family] = tuple(dict.fromkeys((*self.outside.get(family, ()), *names)))
+
+    @property
+    def luts(self) -> dict[str, float]:
+        """By family."""
+        return {family: luts for family, (luts, _) in self.families.items()}
 
     @property
     def logic(self) -> dict[str, float]:
         """LUTs by family of what holds no bits."""
-        return {family: count for family, count in self.luts.items() if family not in MEMORIES}
+        return {family: luts for family, (luts, _) in self.families.items() if family not in MEMORIES}
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What was extrapolated, one note a family."""
-        return tuple([_outside_note(family, self.outside[family]) for family in sorted(self.outside)])
+        return outside_notes(tuple(self.outside.items()))
+
+
+def assumed(family: str, luts: float) -> Priced:
+    """LUTs of one of `ASSUMED_ERRORS`, as a unit."""
+    return Priced(family, luts, spread=luts * ASSUMED_ERRORS[family])
 
 
 def bill_of(units: Iterable[tuple[Priced, float]]) -> Bill:
@@ -116,8 +116,18 @@ def bill_of(units: Iterable[tuple[Priced, float]]) -> Bill:
     return found
 
 
-def _joined(names: tuple[str, ...], unit: Priced) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*names, *unit.outside)))
+def joined(names: tuple[str, ...], others: tuple[str, ...]) -> tuple[str, ...]:
+    """Both, each name once."""
+    return names if names == others else tuple(dict.fromkeys((*names, *others)))
+
+
+@lru_cache(maxsize=1 << 12)
+def outside_notes(outside: tuple[tuple[str, tuple[str, ...]], ...]) -> tuple[str, ...]:
+    """What was extrapolated, one note a family, of pairs of a family and its parameters."""
+    known: dict[str, tuple[str, ...]] = {}
+    for family, names in outside:
+        known[family] = joined(known.get(family, ()), names)
+    return tuple(_outside_note(family, names) for family, names in sorted(known.items()))
 
 
 @lru_cache(maxsize=1 << 10)
@@ -162,19 +172,18 @@ def compose(
         notes: what was assumed; what was extrapolated is noted by itself.
     """
     correction = current_correction()
-    whole = spread = 0.0
-    if correction is UNCORRECTED:
-        for family, count in bill.luts.items():
-            whole += count
-            spread += bill.spreads[family] ** 2
-        flip_flops = bill.flip_flops
-    else:
-        for family, count in bill.luts.items():
-            factor = correction.factor(family, "luts")
-            whole += count if factor is None else count * factor.value
-            spread += (bill.spreads[family] if factor is None else count * factor.value * factor.error) ** 2
-        registers = correction.everything.get("flip_flops")
-        flip_flops = bill.flip_flops * (1.0 if registers is None else registers.value)
+    whole = variance = gates = 0.0
+    for family, (luts, spread) in bill.families.items():
+        gates += luts * gates_a_lut(family)
+        factor = None if correction is UNCORRECTED else correction.factor(family, "luts")
+        if factor is None:
+            whole += luts
+            variance += spread * spread
+        else:
+            whole += luts * factor.value
+            variance += (luts * factor.value * factor.error) ** 2
+    registers = correction.everything.get("flip_flops")
+    flip_flops = bill.flip_flops if registers is None else bill.flip_flops * registers.value
     if bill.outside:
         notes += bill.notes
     return Cost(
@@ -183,7 +192,7 @@ def compose(
         dsps=dsps,
         bram18s=bram18s,
         urams=urams,
-        gates=math.ceil(max(bill.gates + bill.flip_flops * REGISTER_GATES, 0.0) - 1e-9),
+        gates=math.ceil(max(gates + bill.flip_flops * REGISTER_GATES, 0.0) - 1e-9),
         interval_cycles=interval_cycles,
         fill_cycles=fill_cycles,
         offchip_bits=offchip_bits,
@@ -191,9 +200,9 @@ def compose(
         memory_pj=memory_pj,
         offchip_pj=offchip_pj,
         relative_delay=relative_delay,
-        error_band=math.sqrt(spread) / whole if whole > 0 else 0.0,
+        error_band=math.sqrt(variance) / whole if whole > 0 else 0.0,
         out_of_range=notes + correction.notes,
-        sources=tuple(bill.luts) if correction is UNCORRECTED else (*bill.luts, CALIBRATED),
+        sources=tuple(bill.families) if correction is UNCORRECTED else (*bill.families, CALIBRATED),
     )
 
 

@@ -50,7 +50,7 @@ class Resource:
     @property
     def usable(self) -> int:
         """How many a design may use."""
-        return int((self.count - self.shell) * self.usable_share)
+        return (self.count - self.shell) * self.usable_share.numerator // self.usable_share.denominator
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

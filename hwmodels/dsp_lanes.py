@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
+from hwmodels.bills import NOTHING
 from hwmodels.composition import LOGIC
 from hwmodels.dsp_mapping import Combining, LaneMapping, lane_mapping
 from hwmodels.folding import LanesPerDsp
@@ -19,9 +22,14 @@ from hwmodels.units import Priced, priced
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
+    from numpy.typing import NDArray
+
+    from hwmodels.bills import Bills
     from hwmodels.composition import Bill
     from hwmodels.dsp_mapping import DspKind
     from hwmodels.lanes import Lane
+
+    Integers = NDArray[np.int64]
 
 COUNTED_NOTE: Final = "DSPs of this kind: their packing is counted, what stands beside them is assumed"
 
@@ -67,15 +75,30 @@ class DspLanes:
             bill.assume(LOGIC, pe * simd * self.mapping.corrections)
         return self.mapping.dsps(pe, simd)
 
-    def borrowing(self, pe: int) -> int:
-        """Outputs whose products lend a bit to a neighbour in their DSP, which is added with them."""
-        return pe - self._packing(pe).dsps if self.packed else 0
+    def add_each(self, bills: Bills, pe: Integers, simd: Integers) -> Integers:
+        """The same of many engines, of those whose ``pe`` is not 0, into their bills."""
+        lanes = pe * simd
+        for unit in self.lane.beside_dsp:
+            bills.add(unit, lanes)
+        if self.lane.beside_dsp:
+            bills.flip_flops += lanes * (self.lane.product_bits + self.lane.carries)
+        if self.packed:
+            packings = [self._packing(one).units if one else () for one in pe.tolist()]
+            for place in range(2):  # full DSPs, and one of the rest
+                there = [units[place] if place < len(units) else (NOTHING, 0.0) for units in packings]
+                bills.add_each([unit for unit, _ in there], simd * np.array([count for _, count in there]))
+        elif self.alone is not None:
+            bills.add(self.alone, lanes)
+        elif self.mapping.corrections:
+            bills.assume(LOGIC, lanes * float(self.mapping.corrections))
+        return -(-pe // self.mapping.outputs) * -(-simd // self.mapping.inputs)
 
-    def word_bits(self, pe: int, simd: int, weight_bits: int) -> int:
-        """Stored bits of the weights of a step; packed ones are a bit wider but for the lowest."""
+    def borrowings(self, pe: Integers) -> Integers:
+        """Outputs whose products lend a bit to a neighbour in their DSP, which is added with them."""
         if not self.packed:
-            return pe * simd * weight_bits
-        return simd * (pe * (weight_bits + 1) - self._packing(pe).dsps)
+            return np.zeros_like(pe)
+        dsps = [self._packing(one).dsps if one else 0 for one in pe.tolist()]
+        return pe - np.array(dsps, dtype=np.int64)
 
     def _packing(self, pe: int) -> _Packing:
         found = self._packings.get(pe)

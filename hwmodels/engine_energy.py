@@ -8,27 +8,36 @@ stand for.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+
+import numpy as np
 
 from hwmodels.energy import anchor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from numpy.typing import NDArray
+
     from hwmodels.energy import Anchor
     from hwmodels.sums import SumCost, Sums
     from hwmodels.units import Priced
 
+    Column = NDArray[np.float64]
 
-class SampleEnergy(NamedTuple):
-    """Picojoules of one sample by what takes them."""
 
-    logic_pj: float
-    memory_pj: float
-    offchip_pj: float
+Amount = TypeVar("Amount", float, "NDArray[np.float64]")
+
+
+class SampleEnergy(NamedTuple, Generic[Amount]):
+    """Picojoules of one sample by what takes them: numbers, or columns of foldings."""
+
+    logic_pj: Amount
+    memory_pj: Amount
+    offchip_pj: Amount
 
     @property
-    def total_pj(self) -> float:
+    def total_pj(self) -> Amount:
         """All of it."""
         return self.logic_pj + self.memory_pj + self.offchip_pj
 
@@ -59,23 +68,25 @@ def sum_cost(
         process: to which energy is scaled (`hwmodels.energy.anchor`).
     """
     cost = sums.cost(simd, several=several, in_dsps=in_dsps, dsp_inputs=dsp_inputs, carries=carries)
-    alike = sums.cost(simd, several=several) if in_dsps else cost
-    return cost, units_energy(alike.units, anchor(process))
+    if in_dsps:
+        in_luts = sum_cost(sums, simd, several=several, in_dsps=False, dsp_inputs=1, carries=0, process=process)
+        return cost, in_luts[1]
+    return cost, units_energy(cost.units, anchor(process))
 
 
 def sample_energy(
     *,
     register_pj: float,
     offchip_pj: float,
-    cycles: float,
-    a_cycle: float,
-    flip_flops: float,
+    cycles: Column,
+    a_cycle: Column,
+    flip_flops: Column,
     outputs: int,
     an_output: float,
-    memory_pj: float,
-    offchip_bits: int,
-) -> SampleEnergy:
-    """What a sample takes.
+    memory_pj: Column,
+    offchip_bits: NDArray[np.int64],
+) -> SampleEnergy[Column]:
+    """What a sample takes, under each folding.
 
     Args:
         register_pj: picojoules of a flip-flop in a cycle.
@@ -91,5 +102,5 @@ def sample_energy(
     return SampleEnergy(
         logic_pj=cycles * (a_cycle + register_pj * flip_flops) + outputs * an_output,
         memory_pj=memory_pj,
-        offchip_pj=offchip_bits * offchip_pj,
+        offchip_pj=offchip_bits.astype(np.float64) * offchip_pj,
     )

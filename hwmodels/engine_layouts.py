@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from hwmodels.engine_shapes import WeightSource, requantisers_of
+from hwmodels.folding import Folding, check_folding
 from hwmodels.rtl import engine_shape as rtl
 from hwmodels.windows import first_window_positions, held_positions
 
@@ -85,15 +86,18 @@ class Layout:
 
 
 class Layouts(dict[tuple[int, int], Layout]):
-    """The layouts of one shape by pe and simd, each made when it is first asked for."""
+    """The layouts of one shape by pe and simd, each checked and made when it is first asked for."""
 
     def __init__(self, shape: EngineShape) -> None:
         super().__init__()
         self._shape = shape
 
     def __missing__(self, folding: tuple[int, int]) -> Layout:
-        known = rtl_engine(self._shape, *folding)
-        found = self[folding] = _counted(self._shape, *folding) if known is None else _built(known)
+        pe, simd = folding
+        shape = self._shape
+        check_folding(Folding(pe=pe, simd=simd), shape.outputs, shape.depth, groups=shape.groups)
+        known = rtl_engine(shape, pe, simd)
+        found = self[folding] = _counted(shape, pe, simd) if known is None else _built(known)
         return found
 
 

@@ -238,18 +238,18 @@ def packed_memory(words: int, bits: int, style: MemoryStyle, access: Access, bud
 
 def _smallest_share(words: int, bits: int, access: Access, budget: MemoryBudget) -> MemoryCost:
     luts = lut_memory_count(words, bits, access, budget.distributed)
-    if not budget.block_shapes:
-        return MemoryCost(luts=luts)
-    bram18s = block_count(words, bits, budget.block_shapes)
-    best, used, usable = MemoryCost(luts=luts), luts, budget.luts
-    if bram18s * usable < used * budget.bram18s:
-        best, used, usable = MemoryCost(bram18s=bram18s), bram18s, budget.bram18s
-    if budget.urams:
+    found, used, usable = MemoryCost(luts), luts, budget.luts
+    # Blocks are looked at if one of them alone is a smaller share.
+    if usable < used * budget.bram18s:
+        bram18s = block_count(words, bits, budget.block_shapes)
+        if bram18s * usable < used * budget.bram18s:
+            found, used, usable = MemoryCost(0, bram18s), bram18s, budget.bram18s
+    if usable < used * budget.urams:
         ultra = _ultra(words, bits, access, budget)
         # Its multiplexers and loader count, too.
         if ultra.urams * usable < used * budget.urams and ultra.luts * usable <= used * budget.luts:
             return ultra
-    return best
+    return found
 
 
 def _ultra(words: int, bits: int, access: Access, budget: MemoryBudget) -> MemoryCost:

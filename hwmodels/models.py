@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from hwmodels.rtl.families import FAMILIES
 from hwmodels.synthesis.flow import Status
 from hwmodels.synthesis.measurements import read_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from hwmodels.synthesis.measurements import Measurement
 
@@ -149,7 +149,7 @@ class Estimate:
 
 @lru_cache(maxsize=1 << 16)
 def _estimate(family: str, flow: str, column: str, parameters: tuple[tuple[str, int], ...]) -> Estimate:
-    measured = _measured(flow).get((family, frozenset(parameters)))
+    measured = measured_units(flow).get(family, {}).get(frozenset(parameters))
     if measured is not None:
         return Estimate(value=measured.values[column], sigma=0.0)
     model, known = unit_model(family, flow, column), dict(parameters)
@@ -159,90 +159,6 @@ def _estimate(family: str, flow: str, column: str, parameters: tuple[tuple[str, 
         words = ", ".join(f"{name} {value}" for name, value in near.parameters.items())
         notes = (f"{family} outside the measured range: {'; '.join(found)}; nearest measured: {words}",)
     return Estimate(value=model.value(known), sigma=model.sigma_of(known), notes=notes)
-
-
-class UnitFigures(NamedTuple):
-    """LUTs of a unit, their relative sigma, its flip-flops, and its parameters outside what was measured."""
-
-    luts: float
-    sigma: float
-    flip_flops: float
-    outside: tuple[str, ...]
-
-
-def unit_figures(family: str, flow: str, parameters: Mapping[str, int]) -> UnitFigures:
-    """The values that `unit_estimate` gives, without a search for the nearest unit.
-
-    For compositions of many units, which say in one note what was extrapolated.
-
-    Args:
-        family: see `unit_estimate`.
-        flow: see `unit_estimate`.
-        parameters: all of the family's own.
-    """
-    known = _family(family, flow)
-    beyond = [name for name, low, high in known.bounds if not low <= parameters[name] <= high]
-    if not beyond:  # a measured unit lies inside
-        row = known.rows.get(frozenset(parameters.items()))
-        if row is not None:
-            return UnitFigures(row.values["luts"], 0.0, row.values["flip_flops"], ())
-    few = FAMILIES[family].edge_names(parameters) if known.has_edges else ()
-    structure = known.structure(**parameters)
-    luts = flip_flops = 0.0
-    for name, for_luts, for_flip_flops in known.edge_weights if few else known.weights:
-        count = structure[name]
-        luts += for_luts * count
-        flip_flops += for_flip_flops * count
-    return UnitFigures(
-        whole(luts),
-        known.luts.sigma_of(parameters) if few else known.sigma,
-        whole(flip_flops),
-        (*beyond, *(name for name in few if name not in beyond)) if few else tuple(beyond),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _FamilyModels:
-    """What prices the units of a family.
-
-    Attributes:
-        luts: the model of LUTs.
-        sigma: of units that are no edges.
-        bounds: parameters with the least and greatest measured value.
-        rows: measured units.
-        structure: of the family.
-        weights: features with their coefficients of LUTs and of flip-flops.
-        edge_weights: the same of edges.
-        has_edges: whether the family has any.
-    """
-
-    luts: UnitModel
-    sigma: float
-    bounds: tuple[tuple[str, int, int], ...]
-    rows: Mapping[frozenset[tuple[str, int]], Measurement]
-    structure: Callable[..., Mapping[str, float]]
-    weights: tuple[tuple[str, float, float], ...]
-    edge_weights: tuple[tuple[str, float, float], ...]
-    has_edges: bool
-
-
-@lru_cache(maxsize=1 << 8)
-def _family(family: str, flow: str) -> _FamilyModels:
-    luts, flip_flops, known = unit_model(family, flow, "luts"), unit_model(family, flow, "flip_flops"), FAMILIES[family]
-    return _FamilyModels(
-        luts,
-        luts.sigma,
-        tuple((name, low, high) for name, (low, high) in luts.ranges.items()),
-        {key: row for (own, key), row in _measured(flow).items() if own == family},
-        known.structure,
-        _side_by_side(luts.weights(is_edge=False), flip_flops.weights(is_edge=False)),
-        _side_by_side(luts.weights(is_edge=True), flip_flops.weights(is_edge=True)),
-        known.has_edges,
-    )
-
-
-def _side_by_side(luts: Mapping[str, float], flip_flops: Mapping[str, float]) -> tuple[tuple[str, float, float], ...]:
-    return tuple((name, luts.get(name, 0.0), flip_flops.get(name, 0.0)) for name in {**luts, **flip_flops})
 
 
 def unit_estimate(family: str, *, flow: str = "xcup", column: str = "luts", **parameters: int) -> Estimate:
@@ -269,7 +185,7 @@ def nearest(family: str, flow: str, parameters: Mapping[str, int]) -> Measuremen
     def distance(row: Measurement) -> float:
         return sum(abs(row.parameters[name] - value) / (1 + abs(value)) for name, value in parameters.items())
 
-    return min((row for row in _measured(flow).values() if row.family == family), key=distance)
+    return min(measured_units(flow)[family].values(), key=distance)
 
 
 def unit_model(family: str, flow: str = "xcup", column: str = "luts") -> UnitModel:
@@ -304,9 +220,13 @@ def write_models(path: Path, models: Iterable[UnitModel]) -> None:
 
 
 @lru_cache(maxsize=8)
-def _measured(flow: str) -> Mapping[tuple[str, frozenset[tuple[str, int]]], Measurement]:
-    rows = read_rows(ROWS_FOLDER / f"{flow}.csv")
-    return {(row.family, frozenset(row.parameters.items())): row for row in rows if row.status is Status.OK}
+def measured_units(flow: str) -> Mapping[str, Mapping[frozenset[tuple[str, int]], Measurement]]:
+    """The measured units of a flow, by family and parameters."""
+    found: dict[str, dict[frozenset[tuple[str, int]], Measurement]] = {}
+    for row in read_rows(ROWS_FOLDER / f"{flow}.csv"):
+        if row.status is Status.OK:
+            found.setdefault(row.family, {})[frozenset(row.parameters.items())] = row
+    return found
 
 
 def _record(model: UnitModel) -> dict[str, Any]:

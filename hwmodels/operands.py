@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
 
 from emulation.formats import (
     BinaryCoded,
@@ -23,10 +25,13 @@ from hwmodels.table_units import TableScope, look_up
 from hwmodels.units import adder, priced, shifter
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from emulation.formats import Format
     from hwmodels.units import Priced
 
 BlockElement = SignMagnitude | FixedPoint | MiniFloat
+Values = TypeVar("Values", int, "NDArray[np.int64]")
 PRICED = "FixedPoint, MiniFloat, KHot, Codebook, LearnedCodebook, BinaryCoded or BlockScaled"
 
 
@@ -179,9 +184,12 @@ class Stored:
         """Those of a format."""
         return cls(number_format.bits_per_value if isinstance(number_format, BlockScaled) else number_format.width)
 
-    def bits(self, values: int) -> int:
-        """Of so many values, rounded up."""
-        return math.ceil(values * self.per_value)
+    def bits(self, values: Values) -> Values:
+        """Of so many values, rounded up: of one number, or of each in a column."""
+        if isinstance(values, int):
+            return math.ceil(values * self.per_value)
+        found: NDArray[np.int64] = np.ceil(values * self.per_value).astype(np.int64)
+        return found
 
 
 def stored_bits(number_format: Format, values: int) -> int:

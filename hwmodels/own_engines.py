@@ -10,7 +10,7 @@ from hwmodels.corrections import UNCORRECTED, correcting, current_correction
 from hwmodels.folding import LanesPerDsp, MultiplierStyle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from hwmodels.costs import Cost
     from hwmodels.folding import Folding
@@ -46,17 +46,20 @@ def style_of(folding: Folding) -> OwnStyle:
     return OwnStyle.DSP if folding.lanes_per_dsp is LanesPerDsp.PACKED else OwnStyle.DSP_ONE
 
 
-def corrected_engine(folding: Folding, price: Callable[[Folding], Cost]) -> Cost:
-    """The price of an engine under the correction in force.
+def corrected_engines(foldings: Sequence[Folding], price: Callable[[Sequence[Folding]], list[Cost]]) -> list[Cost]:
+    """The prices of engines under the correction in force.
 
-    If engines of its style were reported whole, what its parts would be multiplied by does not count.
+    If engines of a style were reported whole, what their parts would be multiplied by does not count.
     """
     correction = current_correction()
     if not correction.families:
-        return price(folding)
-    style = style_of(folding).value
-    if not correction.knows(style):
-        return price(folding)
+        return price(foldings)
+    styles = [style_of(folding).value for folding in foldings]
+    known = [correction.knows(style) for style in styles]
     with correcting(UNCORRECTED):
-        cost = price(folding)
-    return correction.whole(style, cost)
+        whole = iter(price([folding for folding, is_known in zip(foldings, known, strict=True) if is_known]))
+    parts = iter(price([folding for folding, is_known in zip(foldings, known, strict=True) if not is_known]))
+    return [
+        correction.whole(style, next(whole)) if is_known else next(parts)
+        for style, is_known in zip(styles, known, strict=True)
+    ]

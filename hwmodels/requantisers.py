@@ -7,6 +7,8 @@ from enum import Enum
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from hwmodels.rtl.dsp_multipliers import DSP_MULTIPLIER, dsp_multiplier_structure
 from hwmodels.rtl.dsp_multipliers import REGISTERS as DSP_STAGES
 from hwmodels.rtl.requantisers import PRELU, REQUANTISER
@@ -22,9 +24,13 @@ from hwmodels.units import (
 )
 
 if TYPE_CHECKING:
-    from hwmodels.composition import Bill
+    from numpy.typing import NDArray
+
+    from hwmodels.bills import Bills
     from hwmodels.dsp_mapping import DspKind
     from hwmodels.sums import Sums
+
+    Integers = NDArray[np.int64]
 
 OUR_DSP = "DSP48E2"
 """The kind our RTL packs, and counts the DSPs of wide multiplications for."""
@@ -82,26 +88,22 @@ class Requantiser:
             return 0
         return DSP_STAGES + 1 if in_dsps else 2
 
-    def tables(self, outputs: int, at_once: int) -> int:
-        """Words of multipliers that the engine reads one after the other."""
-        return outputs // at_once if self._has_tables else 1
-
-    @cached_property
-    def _has_tables(self) -> bool:
-        return self.scale.per_channel > 0
+    def tables(self, outputs: int, at_once: Integers) -> Integers:
+        """Words of multipliers that engines read one after the other."""
+        return outputs // at_once if self.scale.per_channel else np.ones_like(at_once)
 
     def units(self, *, in_dsps: bool) -> list[tuple[Priced, float]]:
         """Units of one requantiser."""
         return self._in_dsps if in_dsps else self._in_luts
 
-    def add_to(self, bill: Bill, count: int, *, in_dsps: bool) -> int:
-        """So many requantisers into a bill; returns their DSPs."""
-        bill.add_all(self.units(in_dsps=in_dsps), count)
+    def add_to(self, bills: Bills, counts: Integers, *, in_dsps: bool) -> Integers:
+        """So many requantisers into each bill; returns their DSPs."""
+        bills.add_all(self.units(in_dsps=in_dsps), counts)
         if in_dsps:
-            return count * self._dsps
+            return counts * self._dsps
         if self.scale is not RequantiseScale.NONE:
-            bill.flip_flops += count * self.product_bits
-        return 0
+            bills.flip_flops += counts * self.product_bits
+        return np.zeros_like(counts)
 
     @cached_property
     def _dsps(self) -> int:

@@ -44,7 +44,7 @@ def layer_energy(
     word_bits: int,
     register_bits: int,
     offchip_bits: int = 0,
-) -> SampleEnergy:
+) -> SampleEnergy[float]:
     """What one turn of a multiplying layer takes, up to its rounded outputs.
 
     Args:

@@ -35,8 +35,8 @@ from hwmodels.array_work import ArrayWork, array_work
 from hwmodels.bandwidth import READER_FLIP_FLOPS, READER_LUTS, buffer_words
 from hwmodels.composition import LOGIC, Bill, bill_of, compose, device_notes
 from hwmodels.costs import Cost
+from hwmodels.engine_prices import LUT_MULTIPLIER_STAGES
 from hwmodels.engine_shapes import EngineShape, WeightSource
-from hwmodels.engines import LUT_MULTIPLIER_STAGES
 from hwmodels.folding import MemoryStyle, MultiplierStyle
 from hwmodels.memory import Access, memory_budget, packed_memory
 from hwmodels.memory_units import MemoryUnit, stored, written

@@ -7,12 +7,12 @@ say so.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hwmodels.asic_area import logic_gates, memory_gates
-from hwmodels.models import unit_figures, unit_model
+from hwmodels.models import measured_units, unit_model, whole
 from hwmodels.rtl.activations import TABLE_ACTIVATION
 from hwmodels.rtl.adder_trees import ADDER_TREE, MAXIMUM_LANES, adder_tree_width
 from hwmodels.rtl.block_scales import BLOCK_LEADING_ONE
@@ -23,6 +23,7 @@ from hwmodels.rtl.engine_memories import PARAMETER_MEMORY
 from hwmodels.rtl.engine_streams import REPLAY_BUFFER
 from hwmodels.rtl.engine_sums import ACCUMULATOR
 from hwmodels.rtl.engine_sums import MAXIMUM_BITS as MOST_SUM_BITS
+from hwmodels.rtl.families import FAMILIES
 from hwmodels.rtl.memories import WRITTEN_MEMORY
 from hwmodels.rtl.minifloat_casts import MINIFLOAT_CAST
 from hwmodels.rtl.multipliers import MAXIMUM_BITS, MULTIPLIER
@@ -32,6 +33,11 @@ from hwmodels.rtl.shifters import BARREL_SHIFTER
 from hwmodels.rtl.shifters import MAXIMUM_BITS as MOST_SHIFTED_BITS
 from hwmodels.rtl.streams import FIFO
 from hwmodels.rtl.windows import SERIAL_WINDOW
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from hwmodels.models import UnitModel
 
 COUNTED_MEMORY: Final = "counted memory"
 MEMORIES: Final = frozenset(
@@ -71,8 +77,7 @@ def gates_a_lut(family: str) -> float:
     return memory_gates(1.0) if family in MEMORIES else logic_gates({family: 1.0})
 
 
-@dataclass(frozen=True, slots=True)
-class Priced:
+class Priced(NamedTuple):
     """What one unit takes.
 
     Attributes:
@@ -81,7 +86,6 @@ class Priced:
         flip_flops: inside the unit.
         spread: one standard deviation of ``luts``, in LUTs.
         outside: parameters that lie outside the measured range.
-        gates: two-input NAND gates that the LUTs are worth (`hwmodels.asic_area`).
     """
 
     family: str
@@ -89,10 +93,6 @@ class Priced:
     flip_flops: float = 0.0
     spread: float = 0.0
     outside: tuple[str, ...] = ()
-    gates: float = field(init=False, default=0.0)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "gates", self.luts * gates_a_lut(self.family))
 
     def times(self, factor: float, *outside: str) -> Priced:
         """The price in proportion to some size, which lies outside what was measured."""
@@ -117,7 +117,7 @@ class Priced:
 
 @lru_cache(maxsize=1 << 17)
 def priced(family: str, /, **parameters: int) -> Priced:
-    """The price of a unit.
+    """The price of a unit: what `hwmodels.models.unit_estimate` gives, without a search for the nearest unit.
 
     Args:
         family: of `hwmodels.rtl.families`.
@@ -129,8 +129,75 @@ def priced(family: str, /, **parameters: int) -> Priced:
     >>> priced("relu", width=8).luts
     4.0
     """
-    found = unit_figures(family, DSP_FLOW if family in IN_DSPS else LUT_FLOW, parameters)
-    return Priced(family, found.luts, found.flip_flops, found.luts * found.sigma, found.outside)
+    known = _family(family)
+    values = tuple(map(parameters.__getitem__, known.names))
+    row = known.rows.get(values)
+    if row is not None:
+        return row
+    ends = zip(known.names, values, *known.ends, strict=True)
+    outside = [name for name, value, low, high in ends if not low <= value <= high]
+    few = [name for name, most in known.edge_limits if parameters[name] <= most]
+    structure = known.structure(**parameters)
+    luts = flip_flops = 0.0
+    for name, for_luts, for_flip_flops in known.edge_weights if few else known.weights:
+        count = structure[name]
+        luts += for_luts * count
+        flip_flops += for_flip_flops * count
+    luts = whole(luts)
+    spread = luts * (known.luts.sigma_of(parameters) if few else known.sigma)
+    return Priced(family, luts, whole(flip_flops), spread, tuple(dict.fromkeys(outside + few)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _FamilyPrices:
+    """What prices the units of a family.
+
+    Attributes:
+        luts: the model of LUTs.
+        sigma: of units that are no edges.
+        names: of its parameters.
+        ends: the least measured value of each, and the greatest.
+        rows: measured units by the values of their parameters.
+        structure: of the family.
+        weights: features with their coefficients of LUTs and of flip-flops.
+        edge_weights: the same of edges.
+        edge_limits: what makes a unit an edge (`hwmodels.rtl.family.Family.edge_limits`).
+    """
+
+    luts: UnitModel
+    sigma: float
+    names: tuple[str, ...]
+    ends: tuple[tuple[int, ...], tuple[int, ...]]
+    rows: Mapping[tuple[int, ...], Priced]
+    structure: Callable[..., Mapping[str, float]]
+    weights: tuple[tuple[str, float, float], ...]
+    edge_weights: tuple[tuple[str, float, float], ...]
+    edge_limits: tuple[tuple[str, int], ...]
+
+
+@lru_cache(maxsize=1 << 8)
+def _family(family: str) -> _FamilyPrices:
+    flow = DSP_FLOW if family in IN_DSPS else LUT_FLOW
+    luts, flip_flops, known = unit_model(family, flow, "luts"), unit_model(family, flow, "flip_flops"), FAMILIES[family]
+    names = tuple(luts.ranges)
+    return _FamilyPrices(
+        luts=luts,
+        sigma=luts.sigma,
+        names=names,
+        ends=(tuple(low for low, _ in luts.ranges.values()), tuple(high for _, high in luts.ranges.values())),
+        rows={
+            tuple(row.parameters[name] for name in names): Priced(family, row.values["luts"], row.values["flip_flops"])
+            for row in measured_units(flow).get(family, {}).values()
+        },
+        structure=known.structure,
+        weights=_side_by_side(luts.weights(is_edge=False), flip_flops.weights(is_edge=False)),
+        edge_weights=_side_by_side(luts.weights(is_edge=True), flip_flops.weights(is_edge=True)),
+        edge_limits=known.edge_limits,
+    )
+
+
+def _side_by_side(luts: Mapping[str, float], flip_flops: Mapping[str, float]) -> tuple[tuple[str, float, float], ...]:
+    return tuple((name, luts.get(name, 0.0), flip_flops.get(name, 0.0)) for name in {**luts, **flip_flops})
 
 
 def multiplier(a: int, b: int, *, a_signed: int = 1, b_signed: int = 1) -> Priced:

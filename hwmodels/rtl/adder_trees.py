@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from hwmodels.accumulators import range_bits
 from hwmodels.rtl.signals import Signal, operand
 from hwmodels.rtl.unit import Direction, Port, render
 
@@ -147,7 +148,7 @@ def _counted(lanes: int, width: int, signed: int, carries: int) -> _Counts:
 
 
 def _bits(low: int, high: int) -> int:
-    return Signal(name="", low=low, high=high).width
+    return range_bits(low, high) if low < 0 else max(high.bit_length(), 1)
 
 
 def _check(lanes: int, width: int) -> None:

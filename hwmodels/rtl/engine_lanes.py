@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from hwmodels.rtl.lanes import MINIFLOAT_LANE, lane_term, minifloat_lane
+from hwmodels.rtl.lmul import LMUL_LANE, Kind, lmul_lane
 from hwmodels.rtl.minifloats import pair
 from hwmodels.rtl.multipliers import MULTIPLIER, multiplier
 from hwmodels.rtl.powers_of_two import POWER_LANE, power_lane
@@ -45,6 +46,7 @@ def lane(
     weight_exponent: int,
     activation_exponent: int,
     weight_places: int,
+    lmul: int = 0,
 ) -> Lane:
     """The lane of a pair of formats.
 
@@ -55,6 +57,7 @@ def lane(
         weight_exponent: exponent bits of a minifloat weight, 0 for an integer.
         activation_exponent: the same of an activation.
         weight_places: powers of two of a weight that is one, else 0.
+        lmul: 1 or 2 if minifloats are multiplied by the addition of their fields or by the formula of L-Mul, else 0.
 
     Raises:
         ValueError: if there is no lane for the pair.
@@ -63,6 +66,8 @@ def lane(
     ...     weight_places=0).term_bits
     37
     """
+    if lmul:
+        return _lmul(lmul, weight_bits, activation_bits, weight_exponent, activation_exponent)
     if weight_places:
         if activation_exponent or weight_exponent or weight_bits != 1 + weight_places.bit_length():
             raise ValueError(
@@ -100,11 +105,30 @@ def lane(
     )
 
 
+def _lmul(lmul: int, weight_bits: int, activation_bits: int, weight_exponent: int, activation_exponent: int) -> Lane:
+    kind = {1: Kind.FIELD, 2: Kind.FORMULA}.get(lmul)
+    if kind is None or not (weight_exponent and activation_exponent):
+        raise ValueError(
+            f"L-Mul 1 (field) or 2 (formula) multiplies minifloats, got {lmul} with exponent bits {weight_exponent} "
+            f"and {activation_exponent}"
+        )
+    widths = {
+        "kind": int(kind),
+        "e_a": activation_exponent,
+        "m_a": activation_bits - 1 - activation_exponent,
+        "e_b": weight_exponent,
+        "m_b": weight_bits - 1 - weight_exponent,
+    }
+    term = next(port.width for port in lmul_lane(**widths).ports if port.name == "term")
+    return Lane(family=LMUL_LANE, parameters=widths, term_bits=term, carries=True, result="term")
+
+
 def lane_unit(found: Lane) -> Unit:
     """The unit of a lane."""
     generators: dict[str, Callable[..., Unit]] = {
         MULTIPLIER: multiplier,
         MINIFLOAT_LANE: minifloat_lane,
         POWER_LANE: power_lane,
+        LMUL_LANE: lmul_lane,
     }
     return generators[found.family](**found.parameters)

@@ -45,6 +45,7 @@ class EngineShape:
         weight_exponent: exponent bits of a minifloat weight (`hwmodels.rtl.minifloats`), 0 for an integer.
         activation_exponent: the same of an activation.
         weight_places: of a weight that is a power of two (`hwmodels.rtl.powers_of_two`), else 0.
+        lmul: 1 if products of minifloats are the L-Mul of their fields, 2 if that of its formula, 0 if they are exact.
         accumulator: bits that hold every sum of an output.
         bias: 1 if sums start from a bias, else 0.
         scale: 0 for none (sums leave as they are), 1 for one multiplier, 2 for one per output.
@@ -82,6 +83,7 @@ class EngineShape:
     weight_exponent: int = 0
     activation_exponent: int = 0
     weight_places: int = 0
+    lmul: int = 0
     accumulator: int
     bias: int = 1
     scale: int = CHANNEL_SCALE
@@ -237,6 +239,7 @@ class EngineShape:
             weight_exponent=self.weight_exponent,
             activation_exponent=self.activation_exponent,
             weight_places=self.weight_places,
+            lmul=self.lmul,
         )
 
     @property
@@ -317,8 +320,9 @@ class EngineShape:
 
     @property
     def parameters(self) -> dict[str, int]:
-        """All fields by name."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        """All fields by name; ``lmul`` where it is not 0: the names of engines without it were there before."""
+        found = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in found.items() if name != "lmul" or value}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

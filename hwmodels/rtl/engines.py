@@ -37,6 +37,7 @@ from hwmodels.rtl.engine_shape import (
 from hwmodels.rtl.engine_streams import REPLAY_BUFFER, SERIALISER, replay_buffer, serialiser
 from hwmodels.rtl.engine_sums import ACCUMULATOR, MAGNITUDE, accumulator, magnitude
 from hwmodels.rtl.lanes import MINIFLOAT_LANE, minifloat_lane
+from hwmodels.rtl.lmul import LMUL_LANE, lmul_lane
 from hwmodels.rtl.minifloat_casts import MINIFLOAT_CAST, minifloat_cast
 from hwmodels.rtl.multipliers import MULTIPLIER, multiplier
 from hwmodels.rtl.parallel_windows import PARALLEL_WINDOW, parallel_window
@@ -76,6 +77,7 @@ _GENERATORS: Final[Mapping[str, Callable[..., Unit]]] = {
     CAST: cast,
     DSP_MULTIPLIER: dsp_multiplier,
     ENGINE_CONTROL: engine_control,
+    LMUL_LANE: lmul_lane,
     MAGNITUDE: magnitude,
     MINIFLOAT_CAST: minifloat_cast,
     MINIFLOAT_LANE: minifloat_lane,

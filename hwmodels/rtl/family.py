@@ -56,15 +56,15 @@ class Family:
     pricing: Pricing = Pricing.FITTED
 
     @property
-    def has_edges(self) -> bool:
-        """Whether any of its units can be one of the small ones that are looked up."""
-        return bool(self.edges or self.coded_edges or self.table_edges)
+    def edge_limits(self) -> tuple[tuple[str, int], ...]:
+        """Parameters, each with the greatest value that makes a unit one of the small ones that are looked up."""
+        widths = [(name, EDGE_BITS) for name in self.edges]
+        coded = [(name, (1 << EDGE_BITS) - 1) for name in self.coded_edges]
+        return (*widths, *coded, *self.table_edges.items())
 
     def edge_names(self, parameters: Mapping[str, int]) -> list[str]:
         """The parameters that make a unit one of the small ones that are looked up."""
-        few = [name for name in self.edges if parameters[name] <= EDGE_BITS]
-        few += [name for name in self.coded_edges if parameters[name].bit_length() <= EDGE_BITS]
-        return few + [name for name, most in self.table_edges.items() if parameters[name] <= most]
+        return [name for name, most in self.edge_limits if parameters[name] <= most]
 
     def is_edge(self, parameters: Mapping[str, int]) -> bool:
         """Whether a unit is one of the small ones that are looked up."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from hwmodels.rtl.engine_streams import source_ports
@@ -150,6 +151,7 @@ def parallel_window_memory(**parameters: int) -> tuple[int, int]:
     return plan.row_delay, (shape.rows.kernel - 1) * parameters["bits"]
 
 
+@lru_cache(maxsize=1 << 12)
 def _plan(shape: WindowShape, words: int, taps: int, memory: int) -> _Plan:
     rows, columns = shape.rows, shape.columns
     if taps < 1 or shape.taps % taps:

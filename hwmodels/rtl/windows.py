@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from hwmodels.accumulators import range_bits
@@ -39,6 +40,7 @@ class _SerialPlan:
         level_bits: of the number of positions held.
         row_done: counters that have ended with a row of taps.
         turn_done: the counter that ends with the window.
+        control: the structure of all but what holds positions.
     """
 
     counters: tuple[tuple[str, int, int], ...]
@@ -49,6 +51,7 @@ class _SerialPlan:
     level_bits: int
     row_done: tuple[str, ...]
     turn_done: str
+    control: Mapping[str, float]
 
 
 def window_shape(parameters: Mapping[str, int]) -> WindowShape:
@@ -143,25 +146,34 @@ def serial_window(
 
 def serial_window_structure(**parameters: int) -> dict[str, float]:
     """Bits of counters, of addresses and of the number held, comparators, and LUTs that hold positions."""
-    shape = window_shape(parameters)
-    words, bits, memory = parameters["words"], parameters["bits"], parameters.get("memory", LUT_MEMORY)
-    plan = _serial_plan(shape, words, parameters["passes"], parameters.get("depthwise", 0))
-    is_wrapped = plan.depth != 1 << plan.address_bits
+    shape, bits, memory = window_shape(parameters), parameters["bits"], parameters.get("memory", LUT_MEMORY)
+    plan = _serial_plan(shape, parameters["words"], parameters["passes"], parameters.get("depthwise", 0))
     held = memory_features(plan.depth, bits, memory)
     return {
-        "counter_bits": sum(width for _, width, _ in plan.counters) + (_bits(words) if words > 1 else 0),
-        # A comparison with a constant takes a LUT for six bits, then one for each five more.
-        "compares": sum(-(-(width - 1) // 5) for _, width, _ in plan.counters),
-        "wraps": sum(total & total - 1 > 0 for _, _, total in plan.counters),
-        "address_bits": plan.address_bits,
-        "modulo_bits": plan.address_bits if is_wrapped else 0,
-        "modulo": int(is_wrapped),
-        "level_bits": plan.level_bits,
-        "outside_bits": sum(_outside_bits(axis) for axis in (shape.rows, shape.columns)),
+        **plan.control,
         "storage_luts": held["memory_luts"] + held["joins"],
         "block_joins": held["block_joins"],
         "word_bits": 0 if memory == BLOCK_MEMORY else bits,
         "one": 1,
+    }
+
+
+def _control(
+    shape: WindowShape, words: int, counters: Sequence[tuple[str, int, int]], depth: int, level_bits: int
+) -> dict[str, float]:
+    """The structure of all but what holds positions."""
+    address_bits = _bits(depth)
+    is_wrapped = depth != 1 << address_bits
+    return {
+        "counter_bits": sum(width for _, width, _ in counters) + (_bits(words) if words > 1 else 0),
+        # A comparison with a constant takes a LUT for six bits, then one for each five more.
+        "compares": sum(-(-(width - 1) // 5) for _, width, _ in counters),
+        "wraps": sum(total & total - 1 > 0 for _, _, total in counters),
+        "address_bits": address_bits,
+        "modulo_bits": address_bits if is_wrapped else 0,
+        "modulo": int(is_wrapped),
+        "level_bits": level_bits,
+        "outside_bits": sum(_outside_bits(axis) for axis in (shape.rows, shape.columns)),
     }
 
 
@@ -196,15 +208,18 @@ def _serial_plan(shape: WindowShape, words: int, passes: int, depthwise: int) ->
         "line": (rows.stride * columns.size - last_x) * words - moved,
         "sample": ((rows.size - last_y) * columns.size - last_x) * words - moved,
     }
+    counters = tuple((name, _bits(total), total) for name, total in order if total > 1)
+    level_bits = _level_bits(shape, positions)
     return _SerialPlan(
-        counters=tuple((name, _bits(total), total) for name, total in order if total > 1),
+        counters=counters,
         moves={name: move % depth for name, move in moves.items()},
         depth=depth,
         positions=positions,
         address_bits=_bits(depth),
-        level_bits=_level_bits(shape, positions),
+        level_bits=level_bits,
         row_done=("tap_x",) if depthwise else ("word", "tap_x"),
         turn_done="word" if depthwise else "turn",
+        control=MappingProxyType(_control(shape, words, counters, depth, level_bits)),
     )
 
 

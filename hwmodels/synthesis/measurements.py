@@ -83,16 +83,18 @@ def read_rows(path: Path) -> list[Measurement]:
         return []
     text = path.read_text(encoding="utf-8")
     whole = text[: text.rfind("\n") + 1]
-    reader = csv.DictReader(whole.splitlines())
-    names = tuple(reader.fieldnames or ())
+    reader = csv.reader(whole.splitlines())
+    names = tuple(next(reader, ()))
     missing = [name for name in FIXED_COLUMNS if name not in names]
     if missing:
         raise RowsError(f"{path}, line 1: column {missing[0]!r} is missing; it must have {', '.join(FIXED_COLUMNS)}")
     own = [name for name in names if name not in FIXED_COLUMNS]
     rows = []
-    for record in reader:
+    for fields in filter(None, reader):  # empty lines are none
+        if len(fields) != len(names):
+            raise RowsError(f"{path}, line {reader.line_num}: {len(fields)} fields, not {len(names)} as line 1 has")
         try:
-            rows.append(_row(record, own))
+            rows.append(_row(dict(zip(names, fields, strict=True)), own))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise RowsError(f"{path}, line {reader.line_num}: {error}") from error
     return rows

@@ -12,7 +12,6 @@ from hwmodels.models import (
     ROWS_FOLDER,
     read_models,
     unit_estimate,
-    unit_figures,
     unit_model,
     unit_models,
     write_models,
@@ -20,6 +19,7 @@ from hwmodels.models import (
 from hwmodels.rtl.families import FAMILIES
 from hwmodels.synthesis.flow import Status
 from hwmodels.synthesis.measurements import Measurement, append_rows, read_rows
+from hwmodels.units import priced
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -178,12 +178,12 @@ def test_inside_the_range_nothing_is_flagged() -> None:
     assert found.value == round(found.value)
 
 
-def test_figures_without_a_search_say_the_same() -> None:
+def test_prices_without_a_search_say_the_same() -> None:
     for a, b, names in ((24, 8, ("a",)), (13, 2, ("b",)), (13, 9, ()), (8, 8, ())):
         parameters = {"a": a, "b": b, "a_signed": 1, "b_signed": 1}
         whole = unit_estimate("multiplier", a=a, b=b, a_signed=1, b_signed=1)
-        found = unit_figures("multiplier", "xcup", parameters)
-        assert (found.luts, found.sigma, found.outside) == (whole.value, whole.sigma, names)
+        found = priced("multiplier", **parameters)
+        assert (found.luts, found.spread, found.outside) == (whole.value, whole.value * whole.sigma, names)
         assert found.flip_flops == unit_estimate("multiplier", flow="xcup", column="flip_flops", **parameters).value
 
 

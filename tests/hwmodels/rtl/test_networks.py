@@ -51,7 +51,8 @@ PERCEPTRON = {
 }
 
 
-def _design(workload: str, edges: str, weights: str) -> tuple[HardwareNetwork, np.ndarray]:
+def lowered(workload: str, edges: str, weights: str) -> tuple[HardwareNetwork, np.ndarray]:
+    """A workload in hardware mode, all edges and all weights in one format each, and its samples."""
     calibrated, inputs, _ = calibrated_workload(workload)
     layers = [layer.name for layer in calibrated.network.layers if layer.weight is not None]
     formats = Formats(
@@ -79,18 +80,19 @@ def run_of(builder: StageBuilder, samples: np.ndarray) -> tuple[Run, list[int]]:
     return Run(unit=network(stages, in_width=bits), words=words, outputs=len(expected)), expected
 
 
-def _ends(trace: Trace, samples: int) -> list[int]:
+def sample_ends(trace: Trace, samples: int) -> list[int]:
+    """The cycles in which the last words of the samples left."""
     per_sample = len(trace.left) // samples
     return list(trace.left[per_sample - 1 :: per_sample])
 
 
 def test_perceptron_in_hardware(tool: Callable[[str], Path]) -> None:
-    design, inputs = _design("digits-mlp", "int8", "int4")
+    design, inputs = lowered("digits-mlp", "int8", "int4")
     builder = StageBuilder(design, PERCEPTRON)
     run, expected = run_of(builder, inputs[:4])
     (trace,) = verilate([run], tool, cycles=20_000)
     assert list(trace.words) == expected
-    ends = _ends(trace, 4)
+    ends = sample_ends(trace, 4)
     slowest = max(engine_cycles(shape).interval for shape in builder.shapes.values())
     pace = max(slowest, len(run.words) // 4)
     assert [later - earlier for earlier, later in pairwise(ends[1:])] == [pace] * 2
@@ -100,12 +102,12 @@ def test_perceptron_in_hardware(tool: Callable[[str], Path]) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("edges", "weights"), [("int4", "int4"), ("int8", "int4")])
 def test_digits_in_hardware(edges: str, weights: str, tool: Callable[[str], Path]) -> None:
-    design, inputs = _design("digits", edges, weights)
+    design, inputs = lowered("digits", edges, weights)
     builder = StageBuilder(design, DIGITS)
     run, expected = run_of(builder, inputs[:4])
     (trace,) = verilate([run], tool, cycles=20_000)
     assert list(trace.words) == expected
-    ends = _ends(trace, 4)
+    ends = sample_ends(trace, 4)
     slowest = max(engine_cycles(shape).interval for shape in builder.shapes.values())
     assert [later - earlier for earlier, later in pairwise(ends)] == [slowest] * 3
     assert abs((ends[0] - trace.arrived[0]) / builder.latency() - 1) < 0.02
@@ -183,7 +185,7 @@ def test_skip_fifo_of_the_computed_depth_keeps_the_pace(pe: int, simd: int, tool
     traces = verilate(runs, tool, cycles=6_000)
     assert [len(trace.words) == runs[0].outputs for trace in traces] == [True, True, True, False]
     assert len({trace.words for trace in traces[:3]}) == 1
-    ends, of_deeper = (_ends(trace, 3) for trace in traces[:2])
+    ends, of_deeper = (sample_ends(trace, 3) for trace in traces[:2])
     assert ends == of_deeper
     slowest = max(engine_cycles(shape).interval, runs[0].outputs // 3)
     assert pytest.approx(slowest, abs=1) == ends[2] - ends[1]

@@ -105,6 +105,10 @@ def test_a_file_with_other_columns_is_refused(tmp_path: Path) -> None:
             "family,parameters,status,luts,rtl,seconds,tool,message\nmultiplier,a=4,ok,,x,1,t,\n",
             "line 2: column 'luts' is empty but status is ok",
         ),
+        (
+            "family,parameters,status,luts,rtl,seconds,tool,message\n\nmultiplier,a=4,ok,3,x\n",
+            "line 3: 5 fields, not 8 as line 1 has",
+        ),
     ],
 )
 def test_damaged_rows_are_refused(tmp_path: Path, text: str, message: str) -> None:
