@@ -267,7 +267,7 @@ class FrontSection(Section):
     """How much of the front is computed."""
 
     solves: Annotated[
-        int, Field(ge=3, le=1000, description="solver calls at most; of a shared engine, for each array")
+        int, Field(ge=3, le=1000, description="designs at most; where HiGHS is asked, solver calls at most")
     ] = 60
     time_limit_seconds: Annotated[float, Field(gt=0, description="for the whole front")] = 300.0
     loss_unit: Annotated[

@@ -27,7 +27,7 @@ class AccuracySection(Section):
         int,
         Field(ge=0, le=20, description="fronts solved, measured and learned from before the final one; 0 for none"),
     ] = 2
-    round_solves: Annotated[int, Field(ge=3, le=1000, description="solver calls at most in each of these rounds")] = 20
+    round_solves: Annotated[int, Field(ge=3, le=1000, description="designs at most in each of these rounds")] = 20
     pairs: Annotated[
         Literal["auto", "off"],
         Field(description="auto: losses of two places together, where they do not add and predictions gain by it"),

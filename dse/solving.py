@@ -11,11 +11,18 @@ from dse.designs import Design, DesignKind
 from dse.errors import InfeasibleError, StudyError
 from dse.progress import solver_progress
 from dse.solve import optimise
+from dse.solve.result import GapKind
 
 if TYPE_CHECKING:
     from dse.decision_tables import DecisionTables
     from dse.preparation import Prepared
     from dse.solve.problem import Problem
+    from dse.solve.result import Front
+
+
+GAP = 0.01
+"""Share of the hypervolume that may be missing where paths tell the problem: the designs that are missing differ from
+those found by less than predictions err."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +49,9 @@ def problem_of(tables: DecisionTables) -> Problem:
 
 
 def solve_front(prepared: Prepared, tables: DecisionTables, *, solves: int, jobs: int) -> Solved:
-    """The front of the tables with at most so many solver calls, and their share of the study's time.
+    """The front of the tables: at most so many designs or solver calls, in their share of the study's time.
+
+    Where paths tell the problem they find many designs, of which those are kept that cover the front best.
 
     Raises:
         InfeasibleError: if no design meets the caps; says which resource is short and what would help.
@@ -51,6 +60,7 @@ def solve_front(prepared: Prepared, tables: DecisionTables, *, solves: int, jobs
     with solver_progress(solves) as on_progress:
         solved = optimise(
             problem_of(tables),
+            gap=GAP,
             max_solves=solves,
             time_limit_seconds=settings.time_limit_seconds * min(1.0, solves / settings.solves),
             on_progress=on_progress,
@@ -58,15 +68,26 @@ def solve_front(prepared: Prepared, tables: DecisionTables, *, solves: int, jobs
         )
     if solved.infeasibility is not None:
         raise InfeasibleError(str(solved.infeasibility))
-    points = sorted(solved.points, key=lambda point: tuple(point.objectives[name] for name in solved.objectives))
+    shown = solved.subset(solves, by="ratio")
+    points = sorted(shown.points, key=lambda point: tuple(point.objectives[name] for name in solved.objectives))
     designs = tuple(
         design_of(prepared, tables, point, name=f"d{index:02d}", kind=DesignKind.FRONT)
         for index, point in enumerate(points, start=1)
     )
     return Solved(
         designs=designs,
-        complete=solved.complete,
-        why_incomplete=solved.why_incomplete,
+        complete=shown.complete,
+        why_incomplete=_why(solved, len(points)),
         solves=solved.solves,
         seconds=time.perf_counter() - started,
     )
+
+
+def _why(solved: Front, kept: int) -> str:
+    """What may be missing; empty if nothing is."""
+    count = len(solved.points)
+    parts = [f"{kept} of {count} designs found are kept"] if kept < count else []
+    if not solved.complete:
+        known = solved.gap is not None and solved.gap_kind is GapKind.HYPERVOLUME
+        parts.append(f"at most {solved.gap:.2%} of the hypervolume is missing" if known else solved.why_incomplete)
+    return "; ".join(parts)

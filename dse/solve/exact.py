@@ -9,9 +9,10 @@ import numpy as np
 
 from dse.solve.archive import Designs, best_of
 from dse.solve.ends import ask_for_ends
+from dse.solve.fullest import solve_task
 from dse.solve.hypervolume import hypervolume
 from dse.solve.result import GapKind
-from dse.solve.sums import Effort, Solved, solve_sums
+from dse.solve.sums import Aim, Effort, Solved
 from dse.solve.tables import Combine
 from dse.solve.task import Task, task_of
 from dse.solve.thresholds import Thresholds, falling_front
@@ -51,7 +52,7 @@ def front_by_paths(problem: Problem, *, gap: float, clock: Clock, effort: Effort
     """The front of a problem, or as much of it as the deadline and the gap allow; None if paths cannot tell it.
 
     Args:
-        problem: One or more objectives; none of them a utilisation, at most one a maximum.
+        problem: One or more objectives, at most one of them a maximum and one a utilisation.
         gap: Share of the hypervolume that may be missing; 0 for nothing.
         clock: Says when to stop.
         effort: How far to go.
@@ -59,8 +60,7 @@ def front_by_paths(problem: Problem, *, gap: float, clock: Clock, effort: Effort
     task, is_told = task_of(problem, clock)
     if not is_told:
         return None
-    maxima = [name for name in problem.objective_names if problem.combines(name) is Combine.MAX]
-    sums = [name for name in problem.objective_names if name not in maxima]
+    sums, maxima = _sums_and_maxima(problem)
     first = (sums or maxima)[0]
     if task is None:
         nothing = Designs.none(1, len(problem.layers))
@@ -76,20 +76,34 @@ def front_by_paths(problem: Problem, *, gap: float, clock: Clock, effort: Effort
         )
     if maxima:
         return _with_maximum(problem, task, gap, first, is_alone=not sums)
-    solved = solve_sums(task, gap, effort)
+    solved = solve_task(task, Aim(gap=gap, effort=effort))
     if not (solved.complete or solved.box_is_proven):
-        solved = _with_ends(problem, task, solved)
+        solved = _with_ends(problem, task, solved, first)
     return _of_sums(task, solved, first)
 
 
-def _with_ends(problem: Problem, task: Task, solved: Solved) -> Solved:
+def _sums_and_maxima(problem: Problem) -> tuple[list[str], list[str]]:
+    """Attributes that are minimised: those that add up, and those that combine by maximum."""
+    names = problem.attribute_objectives
+    maxima = [name for name in names if problem.combines(name) is Combine.MAX]
+    return [name for name in names if name not in maxima], maxima
+
+
+def _in_order(problem: Problem, points: IntArray) -> IntArray:
+    """Vectors of sums, a utilisation and a maximum in the order of the problem's objectives."""
+    sums, maxima = _sums_and_maxima(problem)
+    column = {name: number for number, name in enumerate(sums)} | dict.fromkeys(maxima, -1)
+    return points[:, [column.get(name, max(1, len(sums))) for name in problem.objective_names]]
+
+
+def _with_ends(problem: Problem, task: Task, solved: Solved, first: str) -> Solved:
     """The same with the ends that HiGHS finds and proves; what bounds the volume holds for them as well."""
-    ends = ask_for_ends(problem, solved.designs.points, task.clock)
+    ends = ask_for_ends(problem, _in_order(problem, solved.designs.points), task.clock)
     if not len(ends.options):
         return replace(solved, box_is_proven=ends.are_proven)
     merged = best_of([solved.designs, task.of_options(ends.options)])
     lower = dict(zip(map(tuple, solved.designs.points.tolist()), solved.lower.tolist(), strict=True))
-    floor = max(int(task.least[-1, 0]), ends.least.get(problem.objective_names[0], int(task.least[-1, 0])))
+    floor = max(int(task.least[-1, 0]), ends.least.get(first, int(task.least[-1, 0])))
     return replace(
         solved,
         designs=merged,
@@ -103,7 +117,7 @@ def _of_sums(task: Task, solved: Solved, first: str) -> Found:
     gap, kind = 0.0, GapKind.NONE
     if not solved.complete and solved.coverage is not None:
         gap, kind = solved.coverage, GapKind.COVERAGE
-    elif not solved.complete and task.objectives == 1:
+    elif not solved.complete and task.values == 1:
         kind = GapKind.SHORTFALL
         gap = float(points[0, 0] - solved.lower[0]) if len(points) else float(task.most[-1, 0] - task.least[-1, 0])
     elif not solved.complete:
@@ -125,7 +139,7 @@ def _of_sums(task: Task, solved: Solved, first: str) -> Found:
 
 
 def _with_maximum(problem: Problem, task: Task, gap: float, first: str, *, is_alone: bool) -> Found:
-    if task.is_free and task.objectives == 1 and task.has_time:
+    if task.is_free and task.values == 1 and task.has_time:
         designs = falling_front(task)
         if designs is not None:
             return Found(
@@ -142,10 +156,7 @@ def _with_maximum(problem: Problem, task: Task, gap: float, first: str, *, is_al
     search.run()
     proven = search.complete or search.ends_are_proven
     if not proven:
-        points = search.designs.points
-        names = [name for name in problem.objective_names if problem.combines(name) is Combine.SUM]
-        order = [(names or [""]).index(name) if name in names else -1 for name in problem.objective_names]
-        ends = ask_for_ends(problem, points[:, order], task.clock)
+        ends = ask_for_ends(problem, _in_order(problem, search.designs.points), task.clock)
         search.add(ends.options)
         proven = ends.are_proven
     designs, complete = search.designs, search.complete
@@ -158,6 +169,6 @@ def _with_maximum(problem: Problem, task: Task, gap: float, first: str, *, is_al
         complete=complete,
         gap=share,
         gap_kind=GapKind.NONE if complete else GapKind.HYPERVOLUME,
-        method="thresholds of the maximum, each a front of sums",
+        method=f"thresholds of the maximum, each by {search.method}",
         box_is_proven=proven,
     )

@@ -98,7 +98,7 @@ def open_areas(
     slopes, intercepts = envelope
     turns = (intercepts[:-1] - intercepts[1:]) / (slopes[1:] - slopes[:-1])
     cuts = np.unique(np.concatenate((lows, highs, turns)))
-    if len(cuts) < 2:
+    if len(cuts) < 2 or not len(lows):
         return np.zeros(len(lows))
     starts, ends = cuts[:-1], cuts[1:]
     line = np.searchsorted(turns, (starts + ends) / 2)

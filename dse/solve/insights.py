@@ -107,7 +107,7 @@ def shadow_prices(
     asked = problem.objective(objective)
     if not isinstance(asked, AttributeObjective) or problem.combines(objective) is not Combine.SUM:
         raise ValueError(f"shadow prices need an objective that adds up, and {objective!r} does not")
-    others = [one for one in problem.objectives if one.name != objective]
+    others = [AttributeObjective(name=name) for name in problem.attribute_objectives if name != objective]
     limits = {cap.resource: cap.limit for cap in problem.caps}
     for name, limit in (epsilons or {}).items():
         limits[name] = min(limit, limits.get(name, limit))

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 MOST_AT_A_NODE = 1_500_000
 """Labels looked at before one node (about 100 MB), above which a search gives up."""
 
+_FEW = 3000
+_FEW_TRIPLES = 60_000
+"""Labels before a node up to which a search without bounds is tried before anything else."""
+
 _COMPARISONS = 1e9
 """Comparisons of labels in a second, blocks of them counted once."""
 
@@ -44,7 +48,8 @@ class Bounds:
     """What labels are compared with: see `compiled.labels.promise`; no corners: nothing is bounded.
 
     Attributes:
-        corners: Objective vectors; designs that matter are at or below one, shape ``(corners, objectives)``.
+        corners: Designs that matter are at or below one: objective vectors, with the totals of a utilisation's
+            resources in its place; shape ``(corners, dimensions that are not only limited)``.
         weights: Multipliers per unit of each dimension, shape ``(bounds, dimensions)``.
         before: Smallest weighted sums from the first node to each node, shape ``(nodes, bounds)``.
         reach: Largest weighted sum at each corner, shape ``(corners, bounds)``.
@@ -63,7 +68,7 @@ class Bounds:
     def none(cls, task: Task) -> Bounds:
         """No bounds."""
         return cls(
-            corners=np.zeros((0, task.objectives), dtype=np.int64),
+            corners=np.zeros((0, task.objectives + len(task.available)), dtype=np.int64),
             weights=np.zeros((0, len(task.limits))),
             before=np.zeros((task.trellis.node_count, 0)),
             reach=np.zeros((0, 0)),
@@ -89,31 +94,41 @@ class Bounds:
 
 def bounds_at(relaxation: Relaxation, corners: IntArray) -> Bounds:
     """All planes of a relaxation as bounds at ``corners`` (sorted by their first value)."""
-    from dse.solve.compiled.paths import best_before
-    from dse.solve.relaxation import SAFETY
-
-    task, planes = relaxation.task, relaxation.planes
-    count = task.objectives
-    weights = np.zeros((len(planes), len(task.limits)))
+    count, planes = relaxation.task.objectives, relaxation.planes
+    weights = np.zeros((len(planes), len(relaxation.task.limits)))
     for row, plane in enumerate(planes):
         weights[row, :count] = plane.weights / relaxation.ranges
         for column, dimension in enumerate(relaxation.limited):
             weights[row, dimension] += plane.prices[column] / relaxation.caps[column]
-    prices = np.array([plane.prices / relaxation.caps for plane in planes]).reshape(len(planes), -1)
+    return bounds_of(relaxation.task, weights, corners)
+
+
+def bounds_of(task: Task, weights: FloatArray, corners: IntArray) -> Bounds:
+    """Bounds by the cheapest paths of weighted dimensions (shape ``(bounds, dimensions)``, not negative).
+
+    Args:
+        task: The task.
+        weights: Per unit of each dimension.
+        corners: Objective vectors, sorted by their first value.
+    """
+    from dse.solve.compiled.paths import best_before
+    from dse.solve.relaxation import SAFETY
+
     trellis = task.trellis
     before = best_before(trellis.node_count, trellis.source, trellis.target, trellis.cost @ weights.T)
-    objective_weights = np.array([plane.weights / relaxation.ranges for plane in planes])
-    reach = corners @ objective_weights.T + prices @ task.limits[relaxation.limited]
+    ceilings = task.ceilings(corners)
     largest = np.maximum(np.abs(task.most[-1]), np.abs(task.least[-1]))
+    # A limit that no total reaches says no more than the largest total.
+    reach = np.minimum(ceilings, task.most[-1]) @ weights.T
     reach += SAFETY * (np.abs(reach) + weights @ largest)
     strict = before[-1] - reach
     return Bounds(
-        corners=np.ascontiguousarray(corners),
+        corners=np.ascontiguousarray(ceilings[:, : task.objectives + len(task.available)]),
         weights=weights,
         before=np.ascontiguousarray(before),
         reach=np.ascontiguousarray(reach),
-        nearest=np.argmax(strict, axis=1),
-        strictest=strict.max(axis=1),
+        nearest=np.argmax(strict, axis=1) if len(weights) else np.zeros(len(corners), dtype=np.int64),
+        strictest=strict.max(axis=1, initial=-np.inf),
     )
 
 
@@ -138,7 +153,8 @@ def search_labels(
     most = min(most, _labels_for(task))
     scale = 1.0 / np.maximum((thin.most[-1] - thin.least[-1]).astype(np.float64), 1.0)
     floors = np.full_like(thin.least, -FREE)
-    floors[:, task.objectives :] = (task.limits - task.most)[:, task.objectives :]
+    limited = task.objectives + len(task.available)
+    floors[:, limited:] = (task.limits - task.most)[:, limited:]
     starts = np.array([0, 1])
     labels = np.zeros((1, len(task.limits)), dtype=np.int64)
     kept: list[tuple[IntArray, IntArray]] = [(starts, labels)]
@@ -146,7 +162,7 @@ def search_labels(
     cut, total = False, 0
     for position in range(trellis.depth - 1, -1, -1):
         if not task.has_time:
-            return Designs.none(task.objectives, trellis.depth), Outcome.TIME
+            return Designs.none(task.values, trellis.depth), Outcome.TIME
         starts, labels, shortened, full = extend_labels(
             nodes[position],
             nodes[position + 1],
@@ -170,12 +186,27 @@ def search_labels(
         )
         total += len(labels)
         if full or total > MOST_KEPT:
-            return Designs.none(task.objectives, trellis.depth), Outcome.FULL
+            return Designs.none(task.values, trellis.depth), Outcome.FULL
         cut = cut or shortened
         kept.append((starts, labels))
-    points = labels[:, : task.objectives]
+    points = task.points(labels)
     designs = best_of([Designs(points=points, options=np.zeros((len(points), trellis.depth), dtype=np.int64))])
     return _completed(task, designs.points, kept[::-1]), Outcome.CUT if cut else Outcome.EXACT
+
+
+def few_labels(task: Task) -> Designs | None:
+    """The nondominated designs of a task that few labels tell, else None."""
+    return _all_of(task, _FEW if len(task.limits) > _QUICK else _FEW_TRIPLES)
+
+
+def all_labels(task: Task) -> Designs | None:
+    """The nondominated designs of a task, if time and memory suffice for labels that nothing bounds."""
+    return _all_of(task, MOST_AT_A_NODE * 4)
+
+
+def _all_of(task: Task, most: int) -> Designs | None:
+    designs, outcome = search_labels(task, task.thinned(), Bounds.none(task), most=most)
+    return designs if outcome is Outcome.EXACT else None
 
 
 def _labels_for(task: Task) -> int:
@@ -196,9 +227,7 @@ def _completed(task: Task, points: IntArray, kept: list[tuple[IntArray, IntArray
     offsets = np.stack([first_starts[1:-1], first_labels[1:-1]], axis=1)
     trellis = task.trellis
     paths = np.empty((len(points), trellis.depth), dtype=np.int64)
-    goal = task.limits.copy()
-    for row, point in enumerate(points):
-        goal[: task.objectives] = point
+    for row, goal in enumerate(task.ceilings(points)):
         paths[row] = descend(
             goal, trellis.depth, trellis.nodes, trellis.firsts, trellis.target, trellis.cost, offsets, starts, labels
         )

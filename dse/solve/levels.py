@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+MOST_SLICED = 3
+"""Objectives that have a role each; more of them are searched zone by zone."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Roles:
     """Which objective is minimised, which one is bounded by an epsilon, which one is cut into slices.
@@ -53,14 +57,8 @@ class Roles:
 
 
 def roles_of(problem: Problem) -> Roles:
-    """A sum is minimised, a maximum sliced, a utilisation swept where there is a choice.
-
-    Raises:
-        ValueError: More than three objectives.
-    """
+    """A sum is minimised, a maximum sliced, a utilisation swept where there is a choice of up to `MOST_SLICED`."""
     names = problem.objective_names
-    if len(names) > 3:
-        raise ValueError(f"optimise handles one to three objectives, got {len(names)}: {', '.join(names)}")
     utilisations = [o.name for o in problem.objectives if isinstance(o, UtilisationObjective)]
     maxima = [name for name in names if name not in utilisations and problem.combines(name) is Combine.MAX]
     sums = [name for name in names if name not in utilisations and name not in maxima]

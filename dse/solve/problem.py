@@ -94,6 +94,11 @@ class Problem:
         """Names of the objectives in the problem's order."""
         return tuple(objective.name for objective in self.objectives)
 
+    @property
+    def attribute_objectives(self) -> tuple[str, ...]:
+        """Names of the objectives that are attributes."""
+        return tuple(one.name for one in self.objectives if isinstance(one, AttributeObjective))
+
     def paid(self, attribute: str) -> tuple[PaidOnce, ...]:
         """What is paid once of an attribute."""
         return tuple(one for one in self.paid_once if attribute in one.amounts)

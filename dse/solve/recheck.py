@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dse.solve.archive import Designs
-from dse.solve.tables import Combine
+from dse.solve.tables import PARTS_PER_MILLION, Combine, UtilisationObjective
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from dse.solve.problem import Problem
     from dse.solve.tables import IntArray
 
@@ -18,7 +20,7 @@ def rechecked(problem: Problem, options: IntArray) -> tuple[Designs, IntArray]:
     """The designs of selections with the vectors that the problem's own integer columns give.
 
     Args:
-        problem: The problem; its objectives are attributes.
+        problem: The problem.
         options: Selections, shape ``(designs, layers)``.
 
     Returns:
@@ -52,7 +54,20 @@ def rechecked(problem: Problem, options: IntArray) -> tuple[Designs, IntArray]:
 def totals_of(problem: Problem, options: IntArray) -> dict[str, IntArray]:
     """Objectives and capped attributes of selections, by name; each of shape ``(designs,)``."""
     names = dict.fromkeys([*problem.objective_names, *(cap.resource for cap in problem.caps)])
-    return {name: _totals(problem, options, name) for name in names}
+    filled = {one.name: one.limits for one in problem.objectives if isinstance(one, UtilisationObjective)}
+    return {
+        name: _fullest(problem, options, filled[name]) if name in filled else _totals(problem, options, name)
+        for name in names
+    }
+
+
+def _fullest(problem: Problem, options: IntArray, available: Mapping[str, int]) -> IntArray:
+    """Utilisation of each selection, see `tables.UtilisationObjective`; in Python integers, which do not overflow."""
+    shares = [
+        -(-_totals(problem, options, name).astype(object) * PARTS_PER_MILLION // limit)
+        for name, limit in available.items()
+    ]
+    return np.asarray(np.maximum.reduce(shares), dtype=np.int64)
 
 
 def _totals(problem: Problem, options: IntArray, attribute: str) -> IntArray:

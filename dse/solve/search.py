@@ -333,6 +333,15 @@ class Search:
             default=0,
         )
 
+    @property
+    def primary(self) -> str:
+        """The objective that is minimised, and that gaps are counted in."""
+        return self.roles.primary
+
+    def open_regions(self) -> int:
+        """Gaps and thresholds not looked into."""
+        return len(self.open_gaps()) + self.missing_levels()
+
     def missing_levels(self) -> int:
         """Attainable thresholds that were not looked at, or whose first solve did not end in time."""
         present = {piece.level for piece in self.slices if piece.known(HIGHEST)}

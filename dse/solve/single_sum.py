@@ -54,6 +54,7 @@ def least_sum(task: Task, dimension: int, share: float = 1.0) -> Least:
         rest=np.ascontiguousarray(task.rest[:, columns]),
         most=np.ascontiguousarray(task.most[:, columns]),
         clock=task.clock.part(share),
+        available=task.available[:0],
     )
     relaxation = Relaxation(task=single)
     plane = relaxation.plane(np.ones(1), rounds=_ROUNDS)

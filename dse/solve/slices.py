@@ -11,7 +11,7 @@ LOWEST = -(2**60)
 HIGHEST = 2**60
 """Stand for no bound; every objective value lies strictly between (values are below 2**53)."""
 
-_LOG_RESOLUTION = 1024
+LOG_RESOLUTION = 1024
 """Logarithmic scales are so down to this fraction of the range, linear below: losses span decades, and the designs
 worth having are those near the smallest."""
 
@@ -145,12 +145,12 @@ class Scale:
         share = max(0, value - self.low) / self.extent
         if self.spacing is Spacing.LINEAR:
             return share
-        return math.log2(1 + share * _LOG_RESOLUTION) / math.log2(1 + _LOG_RESOLUTION)
+        return math.log2(1 + share * LOG_RESOLUTION) / math.log2(1 + LOG_RESOLUTION)
 
     def value(self, position: float) -> int:
         """The largest integer at or before a place."""
         if self.spacing is Spacing.LOGARITHMIC:
-            position = (2 ** (position * math.log2(1 + _LOG_RESOLUTION)) - 1) / _LOG_RESOLUTION
+            position = (2 ** (position * math.log2(1 + LOG_RESOLUTION)) - 1) / LOG_RESOLUTION
         return self.low + math.floor(position * self.extent)
 
 

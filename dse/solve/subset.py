@@ -11,8 +11,12 @@ import numpy as np
 
 from dse.solve.hypervolume import hypervolume
 from dse.solve.result import GapKind
+from dse.solve.slices import LOG_RESOLUTION
+from dse.solve.tables import UtilisationObjective
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dse.solve.result import Front
     from dse.solve.tables import IntArray
     from dse.solve.trellis import FloatArray
@@ -22,12 +26,14 @@ class Choice(Enum):
     """What the chosen points are good at.
 
     COVERAGE: every point has a chosen one near it; the distance is the largest difference in any objective, as a share
-    of its range. HYPERVOLUME: they dominate as much of the box as possible. Both begin with the smallest value of
+    of its range. RATIO: the same, with a ratio as the difference in all but utilisations, because losses and times
+    span decades. HYPERVOLUME: they dominate as much of the box as possible. Both begin with the smallest value of
     each objective and add the best point next: the distance is at most twice the least possible, the volume at
     least 63 % of the largest possible.
     """
 
     COVERAGE = "coverage"
+    RATIO = "ratio"
     HYPERVOLUME = "hypervolume"
 
 
@@ -36,7 +42,8 @@ def thinned(front: Front, count: int, by: Choice | str) -> Front:
     if len(front.points) <= count:
         return front
     vectors = np.array(front.vectors(), dtype=np.int64)
-    rows = choose(vectors, count, by)
+    linear = [isinstance(one, UtilisationObjective) for one in front.problem.objectives]
+    rows = choose(vectors, count, by, linear=linear)
     reference = vectors.max(axis=0)
     whole = hypervolume(vectors, reference)
     kept = hypervolume(vectors[rows], reference) / whole if whole > 0.0 else 1.0
@@ -52,13 +59,16 @@ def thinned(front: Front, count: int, by: Choice | str) -> Front:
     )
 
 
-def choose(vectors: IntArray, count: int, by: Choice | str = Choice.COVERAGE) -> IntArray:
+def choose(
+    vectors: IntArray, count: int, by: Choice | str = Choice.COVERAGE, *, linear: Sequence[bool] = ()
+) -> IntArray:
     """Ascending rows of at most ``count`` vectors that stand for all.
 
     Args:
         vectors: Nondominated vectors, shape ``(points, objectives)``.
         count: At least 1.
         by: See `Choice`.
+        linear: Which objectives have no ratios.
 
     Raises:
         ValueError: A count below 1 or an unknown choice.
@@ -77,9 +87,12 @@ def choose(vectors: IntArray, count: int, by: Choice | str = Choice.COVERAGE) ->
         return np.arange(len(vectors))
     low, extent = vectors.min(axis=0), np.maximum(np.ptp(vectors, axis=0), 1)
     scaled = (vectors - low) / extent
+    if rule is Choice.RATIO:
+        places = np.log2(1.0 + scaled * LOG_RESOLUTION) / np.log2(1.0 + LOG_RESOLUTION)
+        scaled = np.where(np.array([*linear, *[False] * vectors.shape[1]])[: vectors.shape[1]], scaled, places)
     first = list(dict.fromkeys(int(np.lexsort((*vectors.T[::-1], vectors[:, k]))[0]) for k in range(vectors.shape[1])))
     first = first[:count]
-    rows = _covering(scaled, first, count) if rule is Choice.COVERAGE else _dominating(scaled, first, count)
+    rows = _dominating(scaled, first, count) if rule is Choice.HYPERVOLUME else _covering(scaled, first, count)
     return np.sort(np.array(rows, dtype=np.int64))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from dse.solve.archive import Designs, best_of
 from dse.solve.hypervolume import hypervolume
-from dse.solve.labels import Bounds, Outcome, search_labels
+from dse.solve.labels import all_labels, few_labels
 from dse.solve.pairs import pair_front
 from dse.solve.relaxation import Relaxation
 from dse.solve.single_sum import least_sum
@@ -25,16 +25,11 @@ if TYPE_CHECKING:
     from dse.solve.task import Task
     from dse.solve.trellis import FloatArray
 
-_TRY_FIRST = 3000
-"""Labels before a node up to which a search without bounds is tried before anything else."""
-
 _MANY_ARCS = 8000
 """Arcs above which a gap that is allowed is used at once."""
 
 _EXACT_SHARE = 0.7
 """Share of the time given to the exact method before it is coarsened."""
-
-_MOST_LABELS = 8_000_000
 
 
 class Effort(Enum):
@@ -42,6 +37,23 @@ class Effort(Enum):
 
     HULL = "hull"
     FULL = "full"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Aim:
+    """What is asked of a task.
+
+    Attributes:
+        gap: Share of the hypervolume that may be missing.
+        effort: How far to go.
+        with_ends: Whether the ends of the front are to be proven even if the gap is reached before.
+        known: Selections known to be designs of the task, shape ``(designs, layers)``; None for none.
+    """
+
+    gap: float
+    effort: Effort = Effort.FULL
+    with_ends: bool = True
+    known: IntArray | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -68,24 +80,23 @@ class Solved:
     coverage: float | None = None
 
 
-def solve_sums(task: Task, gap: float, effort: Effort = Effort.FULL) -> Solved:
+def solve_sums(task: Task, aim: Aim) -> Solved:
     """The nondominated designs of a task, or as many as its deadline and the gap allow."""
     if task.objectives == 1 and not task.has_resources:
         return exactly(lexicographic(task, (0,)), "shortest path")
-    if effort is Effort.HULL and task.objectives > 1:
+    if aim.effort is Effort.HULL and task.objectives > 1:
         return _hull(task)
     if task.objectives == 2 and not task.has_resources:
-        return _pairs(task, gap)
+        return _pairs(task, aim)
     if task.has_time:
-        thin = task.thinned()
-        designs, outcome = search_labels(task, thin, Bounds.none(task), most=_TRY_FIRST)
-        if outcome is Outcome.EXACT:
+        designs = few_labels(task)
+        if designs is not None:
             return exactly(designs, "labels")
     if task.objectives == 1:
         return _smallest(task)
     if task.objectives == 2:
-        return _staircase(task, gap)
-    return _many(task, gap)
+        return _staircase(task, aim)
+    return _many(task, aim.gap)
 
 
 def exactly(designs: Designs, method: str) -> Solved:
@@ -100,8 +111,9 @@ def exactly(designs: Designs, method: str) -> Solved:
     )
 
 
-def _pairs(task: Task, gap: float) -> Solved:
+def _pairs(task: Task, aim: Aim) -> Solved:
     """Two sums: all pairs, if that is quick or asked for; else pairs in steps; else what is known by planes."""
+    gap = aim.gap
     if gap <= 0.0 or len(task.trellis.option) <= _MANY_ARCS:
         designs = pair_front(replace(task, clock=task.clock.part(_EXACT_SHARE)))
         if designs is not None:
@@ -111,7 +123,7 @@ def _pairs(task: Task, gap: float) -> Solved:
         solved = _in_steps(task, share)
         if solved is not None:
             return solved
-    return _staircase(task, gap) if task.has_time else _hull(task)
+    return _staircase(task, aim) if task.has_time else _hull(task)
 
 
 def _in_steps(task: Task, share: float) -> Solved | None:
@@ -134,9 +146,11 @@ def _in_steps(task: Task, share: float) -> Solved | None:
     )
 
 
-def _staircase(task: Task, gap: float) -> Solved:
-    stairs = Staircase(relaxation=Relaxation(task=task), thin=task.thinned())
-    stairs.run(gap)
+def _staircase(task: Task, aim: Aim) -> Solved:
+    stairs = Staircase(task=task, thin=task.thinned(), relaxation=Relaxation(task=task))
+    if aim.known is not None:
+        stairs.add(task.of_options(aim.known))
+    stairs.run(aim.gap, with_ends=aim.with_ends)
     pieces, designs = stairs.pieces(), stairs.designs
     return Solved(
         designs=designs,
@@ -176,8 +190,8 @@ def _many(task: Task, gap: float) -> Solved:
     supported.start()
     supported.run(gap)
     if gap <= 0.0 and task.has_time:
-        designs, outcome = search_labels(task, task.thinned(), Bounds.none(task), most=_MOST_LABELS)
-        if outcome is Outcome.EXACT:
+        designs = all_labels(task)
+        if designs is not None:
             return exactly(designs, "labels")
     return _of_planes(supported, "weighted sums and fronts of pairs of them")
 

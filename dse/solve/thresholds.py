@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dse.solve.archive import Designs, best_of
+from dse.solve.fullest import solve_task
 from dse.solve.hypervolume import hypervolume
-from dse.solve.sums import Solved, solve_sums
+from dse.solve.sums import Aim
 
 if TYPE_CHECKING:
+    from dse.solve.sums import Solved
     from dse.solve.tables import IntArray
     from dse.solve.task import Task
     from dse.solve.trellis import FloatArray
+
+
+_BELOW = 0.8
+"""Share of the gap that fronts below thresholds may leave open; the rest is for what lies between thresholds."""
+
+
+_TIME_SHARE = 0.06
+"""Share of the time left for one threshold, if not all has to be found: others may be easier."""
+
+_LEAST_SECONDS = 0.2
+"""Time for one threshold that is not worth sharing any further."""
+
+_ON_THE_WAY = 0.05
+"""The same on the way to the lowest threshold, where fronts span little of the maximum."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -44,26 +60,45 @@ class Thresholds:
         level = self.task.trellis.level
         self.levels = np.unique(level)
         last = len(self.levels) - 1
-        self._solve(last)
+        self._solve(last, self.gap, with_ends=True)
         if last == 0:
             return
-        self._solve(0)
+        self._lowest(last)
         queue: list[tuple[float, int, int]] = []
-        self._push(queue, 0, last)
+        for low, high in pairwise(sorted(self.solved)):
+            self._push(queue, low, high)
         checks = 0
         while queue and self.task.has_time:
             _, low, high = heapq.heappop(queue)
             middle = (low + high) // 2
-            self._solve(middle)
+            self._solve(middle, self.gap)
             self._push(queue, low, middle)
             self._push(queue, middle, high)
             checks += 1
             if self.gap > 0.0 and checks % 8 == 0 and self.share() <= self.gap:
                 return
 
-    def _solve(self, position: int) -> None:
-        below = self.task.below(int(self.levels[position]))
-        answer = None if below is None else solve_sums(below, self.gap / 2)
+    def _lowest(self, last: int) -> None:
+        """Solve below the lowest threshold with designs, and below those on the way to it, by halving."""
+        low, high = -1, last
+        while high - low > 1:
+            middle = (low + high) // 2
+            self._solve(middle, max(self.gap, _ON_THE_WAY) if self.gap > 0.0 else 0.0)
+            low, high = (middle, high) if self.solved[middle] is None else (low, middle)
+        if high < last:
+            self._solve(high, self.gap, with_ends=True)
+
+    def _solve(self, position: int, gap: float, *, with_ends: bool = False) -> None:
+        level = int(self.levels[position])
+        below = self.task.below(level)
+        answer = None
+        if below is not None:
+            known = self.designs
+            options = known.options[known.points[:, -1] <= level]
+            if gap > 0.0:
+                share = max(_TIME_SHARE, _LEAST_SECONDS / max(below.clock.seconds_left, _LEAST_SECONDS))
+                below = replace(below, clock=below.clock.part(share))
+            answer = solve_task(below, Aim(gap=gap * _BELOW, with_ends=with_ends, known=options))
         self.solved[position] = answer if answer is None or len(answer.designs) or not answer.complete else None
 
     def _push(self, queue: list[tuple[float, int, int]], low: int, high: int) -> None:
@@ -82,11 +117,16 @@ class Thresholds:
         heapq.heappush(queue, (-(two.outer(reference) - inner) * width, low, high))
 
     @property
+    def method(self) -> str:
+        """How the fronts below thresholds were found."""
+        return " or ".join(sorted({answer.method for answer in self.solved.values() if answer is not None})) or "none"
+
+    @property
     def designs(self) -> Designs:
         """The nondominated designs found so far, the maximum last."""
         parts = [self._with_level(answer.designs) for answer in self.solved.values() if answer is not None]
         parts += self.added
-        return best_of(parts) if parts else Designs.none(self.task.objectives + 1, self.task.trellis.depth)
+        return best_of(parts) if parts else Designs.none(self.task.values + 1, self.task.trellis.depth)
 
     def add(self, options: IntArray) -> None:
         """Keep selections found elsewhere."""
@@ -109,15 +149,14 @@ class Thresholds:
         return worst
 
     def lower(self, designs: Designs) -> IntArray:
-        """Per design, a proven lower bound of its first sum: exact below a threshold that was solved exactly."""
-        least = int(self.task.least[-1, 0])
-        exact: set[tuple[int, ...]] = set()
+        """Per design, a proven lower bound of its first sum: the best of those below thresholds that have found it."""
+        best: dict[tuple[int, ...], int] = {}
         for answer in self.solved.values():
             if answer is not None:
-                proven = answer.lower == answer.designs.points[:, 0]
-                exact |= {tuple(row) for row in answer.designs.options[proven].tolist()}
-        known = np.array([tuple(row) in exact for row in designs.options.tolist()], dtype=np.bool_)
-        return np.where(known, designs.points[:, 0], least)
+                for row, bound in zip(answer.designs.options.tolist(), answer.lower.tolist(), strict=True):
+                    best[tuple(row)] = max(bound, best.get(tuple(row), bound))
+        least = int(self.task.least[-1, 0])
+        return np.array([best.get(tuple(row), least) for row in designs.options.tolist()], dtype=np.int64)
 
     @property
     def ends_are_proven(self) -> bool:
@@ -143,27 +182,28 @@ class Thresholds:
         """Far corner of the box: the largest values below the lowest and the highest threshold with designs."""
         known = sorted(position for position, answer in self.solved.items() if answer is not None)
         if not known:
-            return np.zeros(self.task.objectives + 1)
+            return np.zeros(self.task.values + 1)
         ends = [self.solved[known[0]], self.solved[known[-1]]]
         parts = [self._with_level(end.designs) for end in ends if end is not None]
         points = np.concatenate([part.points for part in [*parts, *self.added]])
-        return points.max(axis=0).astype(np.float64) if len(points) else np.zeros(self.task.objectives + 1)
+        return points.max(axis=0).astype(np.float64) if len(points) else np.zeros(self.task.values + 1)
 
     def share(self) -> float:
         """Share of the hypervolume that unknown designs may add, in the box of the ends."""
         reference = self._reference()
         inner = hypervolume(self.designs.points, reference)
-        outer, known = 0.0, sorted(self.solved)
-        opened = set(self._open())
+        known, opened = sorted(self.solved), set(self._open())
+        areas: dict[int, float] = {}  # what bounds all designs below a threshold holds below smaller ones, too
+        for position in reversed(known):
+            answer = self.solved[position]
+            area = 0.0 if answer is None else answer.outer(reference[:-1])
+            areas[position] = min(area, *list(areas.values())[-1:]) if areas else area
+        outer = 0.0
         for low, high in pairwise(known):
-            one, two = self.solved[low], self.solved[high]
             begin, end = float(self.levels[low]), min(float(self.levels[high]), float(reference[-1]))
             # Up to the next level only what lies below the lower threshold counts, beyond it what is open may.
             turn = min(float(self.levels[low + 1]), end) if (low, high) in opened else end
-            if one is not None:
-                outer += one.outer(reference[:-1]) * max(0.0, turn - begin)
-            if two is not None:
-                outer += two.outer(reference[:-1]) * max(0.0, end - max(turn, begin))
+            outer += areas[low] * max(0.0, turn - begin) + areas[high] * max(0.0, end - max(turn, begin))
         if outer <= 0.0:
             return 0.0 if self.complete else 1.0
         return float(min(1.0, max(0.0, 1.0 - inner / outer)))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from dse.solve.reduce import largest_sum
 from dse.solve.states import Joints
 from dse.solve.tables import Combine, UtilisationObjective
 
@@ -32,6 +33,9 @@ MOST_NODES = 4096
 """Nodes before one layer, above which a problem is left to the solver of the declared model."""
 
 MOST_ARCS = 4_000_000
+
+LARGEST_USED = 2**31
+"""Products of two resources stay below 2**62."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -107,11 +111,30 @@ class Trellis:
         return self if mask.all() else self.keep(mask)
 
 
+def utilisation_of(problem: Problem) -> UtilisationObjective | None:
+    """The first utilisation among the objectives."""
+    return next((one for one in problem.objectives if isinstance(one, UtilisationObjective)), None)
+
+
 def is_supported(problem: Problem) -> bool:
-    """Whether paths can tell all objectives: each adds up, but for at most one that takes a maximum."""
-    if any(isinstance(objective, UtilisationObjective) for objective in problem.objectives):
-        return False
-    return sum(problem.combines(name) is Combine.MAX for name in problem.objective_names) <= 1
+    """Whether paths can tell all objectives: each adds up, but for at most one maximum, and one utilisation with sums.
+
+    Utilisations are told in 64-bit integers, so that resources stay below `LARGEST_USED`.
+    """
+    names = problem.attribute_objectives
+    maxima = sum(problem.combines(name) is Combine.MAX for name in names)
+    utilisation = utilisation_of(problem)
+    if utilisation is None:
+        return maxima <= 1
+    return (
+        maxima <= 1
+        and len(names) == len(problem.objectives) - 1
+        and len(names) > maxima
+        and all(
+            limit < LARGEST_USED and largest_sum(problem, name) < LARGEST_USED
+            for name, limit in utilisation.limits.items()
+        )
+    )
 
 
 def build_trellis(problem: Problem, dimensions: Sequence[str], maximum: str | None) -> Trellis | None:

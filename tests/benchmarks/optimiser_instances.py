@@ -7,7 +7,7 @@ loss falls fourfold with every bit, memory grows with the width and with the uni
 
 import numpy as np
 
-from dse.solve.problem import AttributeObjective, Cap, Combine, Coupling, LayerTable, Problem
+from dse.solve.problem import AttributeObjective, Cap, Combine, Coupling, LayerTable, Problem, UtilisationObjective
 
 WIDTHS = (2, 3, 4, 8)
 LOSS_UNIT = 2.0**-20
@@ -39,13 +39,19 @@ def layer_table(draw, name, options):
     )
 
 
+def utilisation_of(tables):
+    """How full a device is that has a quarter of what the largest options of all layers take."""
+    most = {name: sum(int(table.column(name).max()) for table in tables) for name in RESOURCES}
+    return UtilisationObjective(name="utilisation", limits={name: max(1, total // 4) for name, total in most.items()})
+
+
 def make_problem(layers, options, objectives, *, seed=0, capped=False, chain=False, latency="sum", room=0.5):
     """A problem of that many layers and options each.
 
     Args:
         layers: Number of layers.
         options: Options per layer.
-        objectives: Attributes to minimise.
+        objectives: Attributes to minimise; "utilisation" of a device with a quarter of what the largest options take.
         seed: Of the random numbers.
         capped: Whether look-up tables, DSP slices and memories are limited.
         chain: Whether a layer's output width must be the next layer's input width.
@@ -66,7 +72,9 @@ def make_problem(layers, options, objectives, *, seed=0, capped=False, chain=Fal
     ]
     return Problem(
         layers=tables,
-        objectives=[AttributeObjective(name=name) for name in objectives],
+        objectives=[
+            utilisation_of(tables) if name == "utilisation" else AttributeObjective(name=name) for name in objectives
+        ],
         couplings=couplings,
         caps=caps,
         combine={"cycles": Combine(latency)},

@@ -4,7 +4,7 @@ import itertools
 import random
 
 from dse.solve.paid_once import PaidOnce
-from dse.solve.problem import AttributeObjective, Cap, Combine, Coupling, LayerTable, Problem
+from dse.solve.problem import AttributeObjective, Cap, Combine, Coupling, LayerTable, Problem, UtilisationObjective
 
 KINDS = ("free", "chain", "graph")
 
@@ -41,6 +41,20 @@ def draw_problem(seed, *, designs=20_000):
         paid_once=paid,
     )
     return problem.replace(caps=_caps(draw, problem, witness))
+
+
+def draw_filling_problem(seed, *, designs=20_000):
+    """The same with a utilisation of one to four resources among the objectives, beside one or two others."""
+    problem, draw = draw_problem(seed, designs=designs), random.Random(seed)  # noqa: S311
+    limits = {}
+    for name in draw.sample(["lut", "dsp", "bram", "energy"], draw.randint(1, 4)):
+        total = sum(int(layer.column(name).max()) for layer in problem.layers)
+        limits[name] = draw.choice([1, 7, 97, max(1, total // 2), max(1, total), 10**7])
+    objectives = list(problem.objectives)[: draw.choice([1, 1, 2])]
+    objectives.insert(draw.randint(0, len(objectives)), UtilisationObjective(name="filling", limits=limits))
+    names = {objective.name for objective in objectives}
+    caps = [cap for cap in problem.caps if cap.resource != "loss" or "loss" in names]
+    return problem.replace(objectives=objectives, caps=caps)
 
 
 def _option(draw, largest, has_parts):
@@ -103,13 +117,20 @@ def enumerate_front(problem):
         chosen = [options[i] for options, i in zip(rows, selection, strict=True)]
         if not _is_allowed(problem, index, chosen):
             continue
-        found.setdefault(tuple(_total(problem, chosen, name) for name in problem.objective_names), selection)
+        found.setdefault(tuple(_value(problem, chosen, one) for one in problem.objectives), selection)
     vectors = list(found)
     return {
         one: found[one]
         for one in vectors
         if not any(two != one and all(a <= b for a, b in zip(two, one, strict=True)) for two in vectors)
     }
+
+
+def _value(problem, chosen, objective):
+    if isinstance(objective, UtilisationObjective):
+        used = {name: _total(problem, chosen, name) for name in objective.limits}
+        return max((used[name] * 10**6 + limit - 1) // limit for name, limit in objective.limits.items())
+    return _total(problem, chosen, objective.name)
 
 
 def _total(problem, chosen, attribute):

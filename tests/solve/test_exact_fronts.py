@@ -54,7 +54,7 @@ def test_bounded_labels_lose_nothing(block):
         task, _ = task_of(problem, Clock.lasting(60))
         if task is None:
             continue
-        stairs = Staircase(relaxation=Relaxation(task=task), thin=task.thinned())
+        stairs = Staircase(task=task, thin=task.thinned(), relaxation=Relaxation(task=task))
         stairs.run(0.0)
         assert not len(stairs.pieces()), seed
         assert stairs.gap() in {0.0, None}

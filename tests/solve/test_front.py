@@ -3,7 +3,7 @@
 import pytest
 
 from dse.solve import evaluate, optimise
-from dse.solve.problem import AttributeObjective, Cap, Combine, LayerTable, Problem, UtilisationObjective
+from dse.solve.problem import AttributeObjective, Cap, LayerTable, Problem, UtilisationObjective
 from dse.solve.result import Status
 
 
@@ -40,6 +40,8 @@ def check_front(problem, designs_of, pareto_of, max_solves=80):
     assert front.complete == (front.why_incomplete == "")
     if front.complete:
         assert set(vectors) == expected
+    if front.complete and front.solves < max_solves:  # calls were left for all ties
+        assert front.designs == tuple(designs[vector] for vector in vectors)
     if len(problem.objectives) == 2 and len(expected) <= max_solves // 2 - 5:
         assert front.complete  # about two solves per point are enough
     for position in range(len(problem.objectives)):
@@ -120,7 +122,7 @@ def test_budget_is_kept_and_reported(budget, random_problem, designs_of, pareto_
     front = optimise(problem, method="milp", max_solves=budget, on_progress=seen.append)
     assert 0 < front.solves <= budget
     assert [progress.solves for progress in seen] == sorted({progress.solves for progress in seen})
-    assert seen[-1].solves == front.solves
+    assert seen[-1].solves <= front.solves  # which also counts calls for ties
     expected = pareto_of(designs_of(problem))
     assert front.complete == (front.why_incomplete == "")
     assert set(front.vectors()) == expected if front.complete else budget < 11
@@ -161,10 +163,3 @@ def test_bad_arguments_say_what_is_allowed(random_problem):
         optimise(problem, method="milp", max_solves=0)
     with pytest.raises(ValueError, match=r"time_limit_seconds must be at least 0, got -1\.0"):
         optimise(problem, time_limit_seconds=-1.0)
-    four = Problem(
-        layers=(LayerTable(name="a", columns={"w": [1], "x": [1], "y": [1], "z": [1]}),),
-        objectives=tuple(AttributeObjective(name=name) for name in "wxyz"),
-        combine={"z": Combine.MAX},
-    )
-    with pytest.raises(ValueError, match="one to three objectives, got 4: w, x, y, z"):
-        optimise(four, method="milp")

@@ -13,7 +13,6 @@ from dse.solve.archive import Designs
 from dse.solve.clock import Clock
 from dse.solve.ends import ask_for_ends
 from dse.solve.hypervolume import hypervolume
-from dse.solve.labels import Outcome
 from dse.solve.pairs import pair_front
 from dse.solve.result import GapKind
 from dse.solve.single_sum import Least
@@ -109,8 +108,9 @@ def test_ends_that_paths_do_not_prove_come_from_the_solver(monkeypatch, latency,
     wholes = [optimise(problem) for problem in problems]
     for module in (staircase, supported, sums):
         monkeypatch.setattr(module, "least_sum", nothing)
-    monkeypatch.setattr(staircase.Staircase, "run", lambda self, gap: self._bound())  # noqa: ARG005 - planes alone
-    monkeypatch.setattr(sums, "search_labels", no_labels)
+    monkeypatch.setattr(staircase.Staircase, "run", lambda self, *_, **__: self._bound())  # planes alone
+    for name in ("few_labels", "all_labels"):
+        monkeypatch.setattr(sums, name, lambda task: None)  # noqa: ARG005 - none of any task
     monkeypatch.setattr("dse.solve.compiled.relaxation.repair", no_repair)
     asked = []
 
@@ -125,10 +125,6 @@ def test_ends_that_paths_do_not_prove_come_from_the_solver(monkeypatch, latency,
             assert found.box_is_proven
             check_claims(found, whole)
     assert sum(len(ends.options) for ends in asked)
-
-
-def no_labels(task, *arguments, **more):
-    return Designs.none(task.objectives, task.trellis.depth), Outcome.FULL
 
 
 def no_repair(*arguments):
@@ -177,7 +173,7 @@ def test_fewer_points_are_shown_with_what_they_leave_out():
     assert by_volume.gap <= whole.subset(9).gap
     with pytest.raises(ValueError, match="a subset has at least 1 point, got 0"):
         whole.subset(0)
-    with pytest.raises(ValueError, match="unknown choice 'beauty': it is one of coverage, hypervolume"):
+    with pytest.raises(ValueError, match="unknown choice 'beauty': it is one of coverage, ratio, hypervolume"):
         whole.subset(3, by="beauty")
 
 

@@ -96,7 +96,7 @@ def test_fronts_with_shared_costs_are_those_of_all_designs(objectives, pareto_of
         if problem is None:
             continue
         designs = designs_of(problem)
-        front = optimise(problem, max_solves=400)
+        front = optimise(problem, method="milp", max_solves=400)
         assert set(front.vectors()) == pareto_of(designs), seed
         assert len(front.vectors()) == len(set(front.vectors()))
         if not designs:
@@ -199,7 +199,7 @@ def test_time_that_ends_leaves_a_bound_and_no_claim(designs_of):
         assert found.certificate.status is Status.TIME_LIMIT
         assert not found.certificate.efficient
         assert found.certificate.bound <= least <= found.objectives["loss"]
-    assert optimise(problem, max_solves=1).complete is False
+    assert optimise(problem, method="milp", max_solves=1).complete is False
 
 
 @pytest.mark.parametrize(
