@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from dse.confidence import LEVEL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -12,6 +15,7 @@ if TYPE_CHECKING:
 
     from dse.confidence import Band
     from dse.refinement_results import Refinement
+    from reports.trust_data import TrustData
 
 
 def refinement_words(refined: Refinement) -> list[str]:
@@ -32,18 +36,25 @@ def refinement_words(refined: Refinement) -> list[str]:
         )
     failing = sum(one.fails for one in refined.pair_tests)
     if refined.pair_tests:
-        use = "used" if refined.pairs_used else "not used, because whole designs are predicted no better with them"
-        words.append(f"pairs: {failing} of {len(refined.pair_tests)} do not add; terms of pairs are {use}")
+        use = f"; terms of pairs are {pairs_use(refined)}" if failing else ""
+        words.append(f"pairs: {failing} of {len(refined.pair_tests)} do not add{use}")
     for number, one in enumerate(refined.rounds, start=1):
         judged = "too few to judge" if math.isnan(one.spearman) else f"rank correlation {one.spearman:.3f}"
+        error = f"error of predictions {one.table_error:.0%} scaled and {one.error:.0%} corrected"
+        if not math.isfinite(one.error + one.table_error):
+            error = "too few designs to judge predictions"
         words.append(
             f"round {number}: {one.designs} designs, {one.unseen} of them new ({judged}), measured over predicted "
-            f"{one.ratio:.2f}, {one.dominated} dominated beyond noise, hypervolume {one.hypervolume:.4f}, error of "
-            f"predictions {one.table_error:.0%} scaled and {one.error:.0%} corrected"
+            f"{one.ratio:.2f}, {one.dominated} dominated beyond noise, hypervolume {one.hypervolume:.4f}, {error}"
         )
     if refined.rounds:
         words.append(f"rounds ended: {refined.stopped}")
     return words
+
+
+def pairs_use(refined: Refinement) -> str:
+    """What became of the terms of pairs that do not add, after "terms of pairs are"."""
+    return "used" if refined.pairs_used else "not used, because whole designs are predicted no better with them"
 
 
 def band_words(bands: Sequence[Band]) -> str:
@@ -60,16 +71,19 @@ def band_words(bands: Sequence[Band]) -> str:
 
 
 def audit_frame(refined: Refinement) -> pd.DataFrame:
-    """A row per metric: metric, chosen, spearman, kendall, useful_spearman, regret, scale, error."""
+    """A row per metric, with its verdict, whether it was chosen, and the designs and useful ones that judged it."""
     import pandas as pd
 
     audit = refined.audit
-    verdicts = () if audit is None else audit.verdicts
+    if audit is None:
+        return pd.DataFrame()
     return pd.DataFrame(
         [
             {
                 "metric": one.metric,
-                "chosen": audit is not None and one.metric == audit.chosen,
+                "chosen": one.metric == audit.chosen,
+                "designs": audit.designs,
+                "useful": audit.useful,
                 "spearman": one.spearman,
                 "kendall": one.kendall,
                 "useful_spearman": one.useful_spearman,
@@ -77,7 +91,7 @@ def audit_frame(refined: Refinement) -> pd.DataFrame:
                 "scale": one.scale,
                 "error": one.error,
             }
-            for one in verdicts
+            for one in audit.verdicts
         ]
     )
 
@@ -88,7 +102,7 @@ def audit_points(refined: Refinement) -> pd.DataFrame:
 
     audit = refined.audit
     if audit is None:
-        return pd.DataFrame(columns=["metric", "predicted", "measured"])
+        return pd.DataFrame()
     return pd.DataFrame(
         [
             {"metric": one.metric, "predicted": one.scale * predicted, "measured": measured}
@@ -147,4 +161,22 @@ def bands_frame(bands: Sequence[Band]) -> pd.DataFrame:
             }
             for one in bands
         ]
+    )
+
+
+def trust_data(refined: Refinement | None, bands: Sequence[Band]) -> TrustData:
+    """All frames for the report; those of a study that was not refined are empty."""
+    from reports.trust_data import TrustData
+
+    banded = TrustData(bands=bands_frame(bands), band_level=LEVEL)
+    if refined is None:
+        return banded
+    return replace(
+        banded,
+        metrics=audit_frame(refined),
+        points=audit_points(refined),
+        rounds=rounds_frame(refined),
+        pairs=pairs_frame(refined),
+        pairs_use=pairs_use(refined),
+        stopped=refined.stopped if refined.rounds else "",
     )

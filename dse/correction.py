@@ -1,23 +1,28 @@
-"""Correct a loss table by whole designs that were measured: ridge regression, shrunk to the table.
+"""Correct a loss table by whole designs that were measured: deviations in logarithms, shrunk to the table.
 
-A design's loss is modelled as the sum over its items (`dse.sweep.LossTable.items`) of
+A design's loss is modelled by the values v of its items (`dse.sweep.LossTable.items`) as
 
-    scale * t * (1 + place + format) + own * s
+    loss = (sum of v) ** (1 / exponent),    v = (scale * t) ** exponent * exp(place + format + own)
 
 where t is the table's value of the item, ``scale`` one number for all, ``place`` and ``format`` deviations of all items
-of one tensor or layer and of one format, ``own`` one of the item alone, and s the item's size, ``scale * |t|`` and a
-little. All deviations are ridge coefficients: without evidence they are 0 and the table stands as it was measured.
-Errors count relatively, since good designs are told apart by small losses. How much deviations may cost is chosen by
-cross-validation, with the table alone among the choices.
+of one tensor or layer and of one format, ``own`` one of the item alone. Errors that come together add up to more than
+their losses do: the divergence grows with the square of the error, so errors of one direction have an exponent of 1/2,
+independent ones 1. No deviation makes a value negative, since no optimiser would pass by a choice that seems to win
+back what others lose. Errors count in logarithms, since good designs are told apart by small losses.
+
+All deviations have a normal distribution around 0 beforehand: without evidence the table stands as it was measured.
+How far they may go, and the exponent, are chosen by cross-validation, with the table alone among the choices.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from dse.audit import FLOOR, relative_error, scale_of
 from dse.sweep import LossTable, Pair
@@ -32,10 +37,16 @@ if TYPE_CHECKING:
     from emulation.formats import Format
     from emulation.network import Network
 
-STRENGTHS = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
-"""Variances of the shared deviations (place and format) to choose from; 0 leaves only the scale."""
-OWN_SHARES = (0.1, 1.0)
-"""Variances of an item's own deviation to choose from, as a share of the shared ones'."""
+EXPONENTS = (1.0, 0.75, 0.5)
+"""Exponents to choose from."""
+STRENGTHS = (0.03, 0.1, 0.3, 1.0)
+"""Variances to choose from, of each of the three deviations."""
+SCATTER = 0.04
+"""Variance of the logarithm of a loss around the model: designs with the same deviations differ by about a fifth."""
+LEAST = FLOOR / 10
+"""An item loses this many nats at least: what is swept as less, or as a gain, is below what samples resolve."""
+STEPS = 40
+"""Steps of a fit at most: L-BFGS, which then moves no loss noticeably."""
 FOLDS = 5
 """Folds of the cross-validation."""
 LEAST_GAIN = 0.01
@@ -49,11 +60,10 @@ class Correction:
     """A corrected table and how it came about.
 
     Attributes:
-        table: losses in nats on the data the designs were measured on.
+        table: losses in nats on the data the designs were measured on, to the power of its exponent.
         designs: designs it was fitted on.
-        scale: measured over predicted loss.
-        strength: variance of the shared deviations that cross-validation chose; 0 for the scale alone.
-        own_share: variance of an item's own deviation, as a share of it.
+        scale: measured over predicted loss of the table as it was.
+        strength: variance of each deviation that cross-validation chose; 0 for the scale alone.
         error: relative error in cross-validation, root mean square.
         table_error: the same of the table with its scale alone.
     """
@@ -62,9 +72,16 @@ class Correction:
     designs: int
     scale: float
     strength: float
-    own_share: float
     error: float
     table_error: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Choice:
+    """What cross-validation chooses; a strength of 0 leaves the table and its scale."""
+
+    exponent: float
+    strength: float
 
 
 def correct(
@@ -75,82 +92,110 @@ def correct(
     Args:
         network: the network.
         table: values of one sensitivity metric in its own unit, pairs among them.
-        designs: whole designs, at least one.
+        designs: whole designs; without one the table is not scaled either.
         losses: their measured losses, nats.
         seed: decides the folds.
 
     Returns:
         The corrected table, in nats.
     """
-    fit = _Fit(network, table, designs)
-    target = np.asarray(losses, dtype=np.float64)
-    every = np.arange(len(target))
-    choices = [(0.0, 0.0)]
-    if len(target) >= FEWEST:
-        choices += list(itertools.product((one for one in STRENGTHS if one), OWN_SHARES))
-    errors = {choice: fit.cross_validated(target, *choice, seed=seed) for choice in choices}
+    if not designs:
+        return Correction(table=table, designs=0, scale=1.0, strength=0.0, error=float("inf"), table_error=float("inf"))
+    with threadpool_limits(limits=1):  # many small products: threads would wait for each other
+        return _corrected(_Fit(network, table, designs, losses), seed=seed)
+
+
+def _corrected(fit: _Fit, *, seed: int) -> Correction:
+    count = len(fit.losses)
+    plain = _Choice(exponent=1.0, strength=0.0)
+    choices = [plain]
+    if count >= FEWEST:
+        pairs = itertools.product(EXPONENTS, STRENGTHS)
+        choices += [_Choice(exponent=exponent, strength=strength) for exponent, strength in pairs]
+    errors = {choice: fit.cross_validated(choice, seed=seed) for choice in choices}
     best = min(choices, key=lambda choice: errors[choice])
-    if errors[0.0, 0.0] - errors[best] <= LEAST_GAIN * max(errors[0.0, 0.0], LEAST_GAIN):
-        best = (0.0, 0.0)
-    scale, values = fit.values(every, target, *best)
+    if errors[plain] - errors[best] <= LEAST_GAIN * max(errors[plain], LEAST_GAIN):
+        best = plain
+    values = fit.values(np.arange(count), best)
     return Correction(
-        table=fit.table_of(values),
-        designs=len(target),
-        scale=scale,
-        strength=best[0],
-        own_share=best[1],
+        table=fit.table_of(values, best.exponent),
+        designs=count,
+        scale=fit.scale,
+        strength=best.strength,
         error=errors[best],
-        table_error=errors[0.0, 0.0],
+        table_error=errors[plain],
     )
 
 
 class _Fit:
     """Items of a table as columns, designs as rows."""
 
-    def __init__(self, network: Network, table: LossTable, designs: Sequence[Formats]) -> None:
+    def __init__(self, network: Network, table: LossTable, designs: Sequence[Formats], losses: Sequence[float]) -> None:
         self.every = dict(_all_items(table))
-        self.position = {item: index for index, item in enumerate(self.every)}
-        self.worth = np.array(list(self.every.values()))
+        position = {item: index for index, item in enumerate(self.every)}
         self.uses = np.zeros((len(designs), len(self.every)))
         for row, formats in enumerate(designs):
             for item, _ in table.items(network, formats):
-                self.uses[row, self.position[item]] = 1.0
-        self.places = _indicators([_place(item) for item in self.every])
-        self.formats = _indicators([_format(item) for item in self.every])
+                self.uses[row, position[item]] = 1.0
+        worth = np.array(list(self.every.values()))
+        self.losses = np.asarray(losses, dtype=np.float64)
+        self.scale = scale_of(self.uses @ worth, self.losses)
+        # Only pairs may win something back: they say what two places lose together beyond the sum.
+        is_pair = np.array([isinstance(item[0], Pair) for item in self.every], dtype=bool)
+        self.worth = np.where(is_pair, self.scale * worth, np.maximum(self.scale * worth, LEAST))
+        groups = [_indicators([group(item) for item in self.every]) for group in (_place, _format)]
+        self.groups = np.hstack(groups)
 
-    def cross_validated(self, target: NDArray[np.float64], strength: float, own_share: float, *, seed: int) -> float:
+    def cross_validated(self, choice: _Choice, *, seed: int) -> float:
         """Root mean square of the relative error on designs that were left out."""
-        if len(target) < FOLDS:
+        count = len(self.losses)
+        if count < FOLDS:
             return float("inf")
-        fold = np.random.default_rng(seed).permutation(len(target)) % FOLDS
-        predicted = np.zeros(len(target))
+        fold = np.random.default_rng(seed).permutation(count) % FOLDS
+        predicted = np.zeros(count)
         for one in range(FOLDS):
-            _, values = self.values(np.flatnonzero(fold != one), target, strength, own_share)
+            values = self.values(np.flatnonzero(fold != one), choice)
             left_out = fold == one
-            predicted[left_out] = self.uses[left_out] @ values
-        return relative_error(predicted, target)
+            predicted[left_out] = _sums(self.uses[left_out], values) ** (1 / choice.exponent)
+        return relative_error(predicted, self.losses)
 
-    def values(
-        self, rows: NDArray[np.intp], target: NDArray[np.float64], strength: float, own_share: float
-    ) -> tuple[float, NDArray[np.float64]]:
-        """The scale, and the corrected value of every item, fitted on some rows."""
-        uses, wanted = self.uses[rows], target[rows]
-        scale = scale_of(uses @ self.worth, wanted)
-        values = scale * self.worth
-        if strength == 0.0:
-            return scale, values
-        from sklearn.linear_model import Ridge  # loaded when needed: studies that are only read do without
+    def values(self, rows: NDArray[np.intp], choice: _Choice) -> NDArray[np.float64]:
+        """The corrected value of every item, to the power of the exponent, fitted on some rows."""
+        start: NDArray[np.float64] = np.sign(self.worth) * np.abs(self.worth) ** choice.exponent
+        uses, wanted = self.uses[rows], np.log(self.losses[rows] + FLOOR)
+        # One factor for all, so that the typical design has the loss that was measured, whatever the exponent is.
+        start = start * scale_of(_sums(uses, start) ** (1 / choice.exponent), self.losses[rows]) ** choice.exponent
+        if choice.strength == 0.0:
+            return start
+        return start * np.exp(self._deviations(uses, start, wanted, choice))
 
-        size = np.abs(values) + FLOOR / 10
-        shared = np.sqrt(strength) * np.hstack([values[:, None] * self.places, values[:, None] * self.formats])
-        own = np.sqrt(strength * own_share) * size
-        importance = 1.0 / (wanted + FLOOR)
-        columns = np.hstack([uses @ shared, uses * own]) * importance[:, None]
-        model = Ridge(alpha=1.0, fit_intercept=False).fit(columns, (wanted - uses @ values) * importance)
-        found = np.asarray(model.coef_, dtype=np.float64)
-        return scale, values + shared @ found[: shared.shape[1]] + own * found[shared.shape[1] :]
+    def _deviations(
+        self, uses: NDArray[np.float64], start: NDArray[np.float64], wanted: NDArray[np.float64], choice: _Choice
+    ) -> NDArray[np.float64]:
+        """Of every item, the most likely ones: where the squared errors and the squared unknowns add up to least."""
+        from scipy.optimize import minimize  # loaded when needed: studies that are only read do without
 
-    def table_of(self, values: NDArray[np.float64]) -> LossTable:
+        spread, shared, least = math.sqrt(choice.strength), self.groups.shape[1], LEAST**choice.exponent
+
+        def unfold(unknowns: NDArray[np.float64]) -> NDArray[np.float64]:
+            # The last one is of all items, for what the scale may still be off.
+            deviations: NDArray[np.float64] = self.groups @ unknowns[:shared] + unknowns[shared:-1]
+            return spread * deviations + float(unknowns[-1])
+
+        def cost(unknowns: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+            values = start * np.exp(unfold(unknowns))
+            added = np.maximum(uses @ values, least)
+            predicted = added ** (1 / choice.exponent)
+            errors = (np.log(predicted + FLOOR) - wanted) / SCATTER
+            slopes = values * (uses.T @ (errors * predicted / (predicted + FLOOR) / added / choice.exponent))
+            back = np.concatenate([spread * (self.groups.T @ slopes), spread * slopes, [slopes.sum()]])
+            return 0.5 * float(errors @ errors * SCATTER + unknowns @ unknowns), unknowns + back
+
+        nothing = np.zeros(shared + len(start) + 1)
+        found = minimize(cost, nothing, jac=True, method="L-BFGS-B", options={"maxiter": STEPS})
+        return unfold(np.asarray(found.x))
+
+    def table_of(self, values: NDArray[np.float64], exponent: float) -> LossTable:
         """The table with these values."""
         edges, engines = {}, {}
         pairs: dict[Pair, dict[tuple[Format, Format], float]] = {}
@@ -161,7 +206,12 @@ class _Fit:
                 edges[item] = value
             else:
                 engines[item] = value
-        return LossTable(edges=edges, engines=engines, pairs=pairs)
+        return LossTable(edges=edges, engines=engines, pairs=pairs, exponent=exponent)
+
+
+def _sums(uses: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sums of the items' values, shape ``(designs,)``; terms of pairs may take away all there is, but no more."""
+    return np.maximum(uses @ values, 0.0)
 
 
 def _all_items(table: LossTable) -> Iterator[tuple[Item, float]]:

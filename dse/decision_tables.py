@@ -100,6 +100,7 @@ class DecisionTables:
     device: Device
     interval_limit: int | None
     loss_unit: float
+    losses: LossTable
     accuracy_changes: LossTable
     shared: tuple[SharedPart, ...] = ()
     caps: tuple[Cap, ...] = ()
@@ -127,7 +128,7 @@ class DecisionTables:
             couplings += tuple(_pair_couplings(table, own))
         weights = (one for table in pairs for choice in table.choices for one in choice.inputs)
         formats = tuple(dict.fromkeys((*self.formats, *weights)))
-        return replace(self, tables=own + pairs, couplings=couplings, formats=formats)
+        return replace(self, tables=own + pairs, couplings=couplings, formats=formats, losses=losses)
 
     def problem(self) -> Problem:
         """The tables as integers: utilisation, loss and interval to be minimised under the device's caps."""

@@ -35,6 +35,8 @@ def design_of(prepared: Prepared, tables: DecisionTables, point: Point, *, name:
         for table, index in zip(tables.tables, point.selection, strict=True)
         if table.pair is None  # no hardware, only a loss
     ]
+    added = point.objectives["loss"] * tables.loss_unit
+    loss = tables.losses.of_sum(added)
     parts = tuple(
         Part(
             layer=table.layer,
@@ -42,7 +44,7 @@ def design_of(prepared: Prepared, tables: DecisionTables, point: Point, *, name:
             folding=choice.folding,
             lanes=choice.lanes,
             cost=choice.cost,
-            loss=choice.loss,
+            loss=choice.loss * loss / added if added else 0.0,
         )
         for table, choice in chosen
     )
@@ -59,7 +61,7 @@ def design_of(prepared: Prepared, tables: DecisionTables, point: Point, *, name:
         weights=weights,
         engines=engines,
         parts=parts,
-        predicted_loss=point.objectives["loss"] * tables.loss_unit,
+        predicted_loss=loss,
         predicted_accuracy_change=tables.accuracy_changes.total(
             prepared.network, Formats(edges=edges, weights=weights, engines=engines)
         ),

@@ -89,6 +89,7 @@ def build_tables(prepared: Prepared, losses: LossTable, accuracy_changes: LossTa
         device=device,
         interval_limit=limit,
         loss_unit=config.front.loss_unit,
+        losses=losses,
         accuracy_changes=accuracy_changes,
         caps=bandwidth_caps(tables),
         minimise_energy=config.energy.objective,
@@ -238,9 +239,10 @@ class TableBuilder:
         return RequantiseScale.CHANNEL if layer.weight is not None and per_channel else RequantiseScale.TENSOR
 
     def _lanes(self, layer: Layer) -> tuple[int, ...]:
-        """Lanes divide the channels (axis 0, or the last of matrix-shaped tensors)."""
+        """Lanes divide the channels (axis 0, or the last of matrix-shaped tensors that are not pooled)."""
         source = self.network.by_name[layer.inputs[0]].shape
-        return divisors(source[0] if len(source) != 2 else source[-1])
+        is_matrix = len(source) == 2 and not isinstance(layer.operation, MaxPool | AveragePool)
+        return divisors(source[-1] if is_matrix else source[0])
 
     def _add(self, layer: Layer) -> Iterator[Choice]:
         edges = self.network.input_edges(layer)

@@ -15,7 +15,16 @@ from dse.config import StudyConfig
 from dse.study import Study
 from dse.terminal import closing_words
 
-PICTURES = ("front.png", "formats.png", "predicted_measured.png", "resources.png")
+SHOWN = {
+    "front.png": "The front. Lines: 95 % bands of the measured losses.",
+    "bands.png": "Measured losses in order. A hollow mark is within noise of the next design.",
+    "audit.png": "Designs drawn at random: predicted losses, scaled, against measured ones, by metric and its rank "
+    "correlation. On the dashed line both are equal.",
+    "rounds.png": "What correcting predicted losses by whole designs changed, round by round.",
+}
+"""Pictures on the page, and what they say."""
+BESIDE = ("formats.png", "predicted_measured.png", "resources.png")
+"""Further ones beside it."""
 
 
 def publish(folder: Path) -> None:
@@ -28,7 +37,7 @@ def publish(folder: Path) -> None:
         sure = band_words(study.confidence())
         study.report()
         folder.mkdir(parents=True, exist_ok=True)
-        for name in PICTURES:
+        for name in (*SHOWN, *BESIDE):
             shutil.copyfile(study.folder / "figures" / name, folder / name)
         shutil.copyfile(study.folder / "front.csv", folder / "front.csv")
         chosen = study.chosen()
@@ -41,7 +50,9 @@ def publish(folder: Path) -> None:
         "",
         *(f"* {one}" for one in words),
     ]
-    (folder / "README.md").write_text("\n".join([*lines, "", f"![front]({PICTURES[0]})", ""]), encoding="utf-8")
+    for name, caption in SHOWN.items():
+        lines += ["", caption, "", f"![{name.removesuffix('.png')}]({name})"]
+    (folder / "README.md").write_text("\n".join([*lines, ""]), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -124,6 +124,7 @@ def table_to_json(table: LossTable) -> dict[str, Any]:
             }
             for pair, values in table.pairs.items()
         ],
+        "exponent": table.exponent,
     }
 
 
@@ -141,6 +142,7 @@ def table_from_json(content: Mapping[str, Any]) -> LossTable:
             for layer, activation, second, arithmetic, value in content["engines"]
         },
         pairs=pairs,
+        exponent=content["exponent"],
     )
 
 

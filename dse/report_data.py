@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from dse.accuracy_report import trust_data
 from dse.designs import ARRAY
 from dse.menus import arithmetic_in_words
 from emulation.datapaths import Arithmetic
@@ -23,10 +24,12 @@ from reports import ReportData
 from reports.data import RESOURCES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from dse.confidence import Band
     from dse.designs import Design, Part
     from dse.preparation import Prepared
+    from dse.refinement_results import Refinement
     from dse.results import FrontResult
     from emulation.losses import Losses
     from hwmodels.devices import Device
@@ -34,8 +37,10 @@ if TYPE_CHECKING:
 _VERSIONS = ("bitfront", "numpy", "torch", "numba", "pyomo", "highspy", "scikit-learn")
 
 
-def report_data(prepared: Prepared, device: Device, result: FrontResult) -> ReportData:
-    """Everything the report shows of a finished exploration."""
+def report_data(
+    prepared: Prepared, device: Device, result: FrontResult, *, refined: Refinement | None, bands: Sequence[Band]
+) -> ReportData:
+    """Everything the report shows of a finished exploration, and what was learned about its losses, if anything."""
     designs = [*result.designs, *result.uniform]
     nondominated = result.nondominated
     rows: list[dict[str, Any]] = [
@@ -53,6 +58,7 @@ def report_data(prepared: Prepared, device: Device, result: FrontResult) -> Repo
         title=f"{prepared.network.name} on {device.name}",
         facts=facts(prepared, device, result),
         notes=notes(result, device),
+        trust=trust_data(refined, bands),
     )
 
 
@@ -76,7 +82,7 @@ def design_row(prepared: Prepared, design: Design, *, nondominated: bool) -> dic
         "frames_per_second": prepared.config.device.clock_mhz * 1e6 / design.interval_cycles,
         "status": design.proof.status,
         "predicted_accuracy_change": design.predicted_accuracy_change,
-        "bound": _bound_in_unit(prepared, design),
+        "bound": _bound_in_unit(design),
         "luts_error_band": design.total.error_band,
         "out_of_range": "; ".join(design.total.out_of_range),
         "arithmetic": design.arithmetic_in_words,
@@ -104,10 +110,13 @@ def _architecture_cells(prepared: Prepared, design: Design) -> dict[str, Any]:
     return cells
 
 
-def _bound_in_unit(prepared: Prepared, design: Design) -> float:
+def _bound_in_unit(design: Design) -> float:
     """The solver's bound in the unit of what it minimised: a fraction of the device, nats, or cycles."""
-    unit = {"utilisation": 1e-6, "loss": prepared.config.front.loss_unit}.get(design.proof.minimised, 1.0)
-    return design.proof.bound * unit
+    proof = design.proof
+    if proof.minimised == "loss":  # items add as powers of 1/2 at least: the square of the share bounds the loss
+        share = proof.bound / proof.objective if proof.objective else 1.0
+        return design.predicted_loss * share * abs(share)
+    return proof.bound * (1e-6 if proof.minimised == "utilisation" else 1.0)
 
 
 def _float_row(result: FrontResult) -> dict[str, Any]:

@@ -70,7 +70,7 @@ class FrontResult:
         return frozenset(one.name for one, flag in zip(everything, marks, strict=True) if flag)
 
     def design(self, which: str | int) -> Design:
-        """A design by name, or one of the front by its position from 0.
+        """A design by name or number (``"d07"`` or ``"7"``), or one of the front by its position from 0.
 
         Raises:
             StudyError: if there is none.
@@ -79,6 +79,9 @@ class FrontResult:
             return self.designs[which]
         for design in (*self.designs, *self.uniform):
             if design.name == which:
+                return design
+        for design in self.designs:
+            if isinstance(which, str) and which.isdecimal() and design.name == f"d{int(which):02d}":
                 return design
         names = ", ".join(one.name for one in self.designs)
         raise StudyError(f"there is no design {which!r}: the front has {names}, positions 0 to {len(self.designs) - 1}")

@@ -124,6 +124,7 @@ class _SharedBuilder(TableBuilder):
             device=self.device,
             interval_limit=self.limit,
             loss_unit=self.config.front.loss_unit,
+            losses=self.losses,
             accuracy_changes=accuracy_changes,
             shared=tuple(part for one in shared for part in one.parts),
             branch=every[0].name,

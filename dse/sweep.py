@@ -162,11 +162,14 @@ class LossTable:
     arithmetic]`` is what quantising the weights, and multiplying and summing that way, adds when the input is in
     ``activation`` already: the loss of the engine emulated exactly, less the loss of its quantised input alone. It may
     be negative. ``pairs[pair][first, second]`` comes on top where two places have these formats together.
+
+    What adds up are losses to the power of ``exponent``: below 1, errors that come together lose more than each alone.
     """
 
     edges: Mapping[tuple[str, Format], float]
     engines: Mapping[tuple[str, Format, Format, Arithmetic], float]
     pairs: Mapping[Pair, Mapping[tuple[Format, Format], float]] = field(default_factory=dict)
+    exponent: float = 1.0
 
     def items(self, network: Network, formats: Formats) -> Iterator[tuple[Item, float]]:
         """What a design is charged for, each once, with its value.
@@ -186,8 +189,16 @@ class LossTable:
             yield (pair, *both), values[both]
 
     def total(self, network: Network, formats: Formats) -> float:
-        """The prediction for a whole design: the sum of what its formats and arithmetics add."""
-        return sum(value for _, value in self.items(network, formats))
+        """The prediction for a whole design, from the sum of what its formats and arithmetics add."""
+        return self.of_sum(sum(value for _, value in self.items(network, formats)))
+
+    def of_sum(self, added: float) -> float:
+        """The loss that a sum of items stands for; gains stand for themselves.
+
+        >>> LossTable(edges={}, engines={}, exponent=0.5).of_sum(0.5)
+        0.25
+        """
+        return added if added <= 0 else added ** (1 / self.exponent)
 
 
 def smooth_loss(losses: Losses) -> float:

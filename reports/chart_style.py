@@ -11,7 +11,7 @@ from reports import palette
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-View: TypeAlias = alt.Chart | alt.LayerChart | alt.HConcatChart | alt.VConcatChart
+View: TypeAlias = alt.Chart | alt.LayerChart | alt.HConcatChart | alt.VConcatChart | alt.FacetChart
 
 SELECTION: Final = "selected_design"
 """Name of the signal that holds the chosen design's name."""
@@ -47,6 +47,13 @@ def layered(
     # Layers share positions, but a tile's fill and its text's colour have scales of their own.
     apart = alt.Resolve(scale=alt.ScaleResolveMap(color="independent"))
     return alt.LayerChart(layer=list(layers), name=name, width=width, height=height, title=title, resolve=apart)
+
+
+def loss_axis(field: str, limits: tuple[float, float]) -> alt.Y:
+    """The logarithmic axis of a measured loss; layers of one view give it the same ``limits``."""
+    scale = alt.Scale(type="log", domain=list(limits), nice=False)
+    axis = alt.Axis(format=".3~g", tickCount=6)
+    return alt.Y(f"{field}:Q", scale=scale, title="Measured loss (nats per image)", axis=axis)
 
 
 def beside(*views: View, spacing: int) -> alt.HConcatChart:

@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-import pandas as pd
+from reports.checks import Content, ReportDataError, checked, listed
+from reports.trust_data import TrustData
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-
-class Content(Enum):
-    """What a column of a frame holds."""
-
-    TEXT = "text"
-    AMOUNT = "finite numbers of at least 0"
-    LOSS = "finite numbers"
-    FRACTION = "fractions from 0 to 1, or NaN where nothing was measured"
-    POSITION = "whole numbers"
-    OPTIONAL_NUMBER = "numbers, or NaN"
-    FLAG = "True or False"
+    import pandas as pd
 
 
 RESOURCES: Final[Mapping[str, str]] = MappingProxyType(
@@ -99,10 +88,6 @@ MODELLED: Final = tuple(
 """What the float network does not have: its cells are ignored."""
 
 
-class ReportDataError(ValueError):
-    """The frames given do not make a report."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ReportData:
     """All that a report shows. The frames are copied, checked and put into column order; further columns stay.
@@ -121,6 +106,7 @@ class ReportData:
         title: headline of the page.
         facts: name to text: versions, commit, seeds, data, device, solver, completeness.
         notes: plain sentences: what is measured, what is modelled.
+        trust: how far predicted and measured losses can be trusted; empty where nobody asked.
 
     Raises:
         ReportDataError: naming the frame, the column, what was found and what is allowed.
@@ -132,15 +118,23 @@ class ReportData:
     title: str
     facts: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    trust: TrustData = field(default_factory=TrustData)
 
     def __post_init__(self) -> None:
-        device = _checked("device", self.device, DEVICE_COLUMNS)
+        device = checked("ReportData.device", self.device, DEVICE_COLUMNS)
         _check_device(device)
         resources = [name for name in RESOURCES if name in set(device["resource"])]
-        designs = _checked("designs", self.designs, _of_device(DESIGN_COLUMNS, resources))
-        layers = _checked("layers", self.layers, _of_device(LAYER_COLUMNS, resources))
+        designs = checked(
+            "ReportData.designs", self.designs, _of_device(DESIGN_COLUMNS, resources), not_of_float=MODELLED
+        )
+        layers = checked("ReportData.layers", self.layers, _of_device(LAYER_COLUMNS, resources))
         _check_designs(designs)
         _check_layers(layers, designs)
+        stray = sorted(set(self.trust.bands["design"]) - set(designs["design"]))
+        if stray:
+            raise ReportDataError(
+                f"TrustData.bands names designs that ReportData.designs does not have: {listed(stray)}"
+            )
         for name, value in (
             ("designs", designs),
             ("layers", layers.sort_values(["design", "position"], kind="stable", ignore_index=True)),
@@ -162,67 +156,16 @@ class ReportData:
         return None if rows.empty else rows.iloc[0]
 
 
-def _listed(items: Iterable[object]) -> str:
-    shown = [repr(item) for item in items]
-    return ", ".join(shown[:5]) + (f" and {len(shown) - 5} more" if len(shown) > 5 else "")
-
-
 def _of_device(columns: Mapping[str, Content], resources: Iterable[str]) -> dict[str, Content]:
     """Columns without those of resources that a device does not have."""
     absent = set(RESOURCES) - set(resources)
     return {name: content for name, content in columns.items() if name not in absent}
 
 
-def _checked(name: str, frame: pd.DataFrame, columns: Mapping[str, Content]) -> pd.DataFrame:
-    missing = [column for column in columns if column not in frame.columns]
-    if missing:
-        raise ReportDataError(
-            f"ReportData.{name} lacks the columns {_listed(missing)}; it has {_listed(frame.columns)}. "
-            f"Needed are {', '.join(columns)}"
-        )
-    repeated = frame.columns[frame.columns.duplicated()]
-    if len(repeated):
-        raise ReportDataError(f"ReportData.{name} has the columns {_listed(repeated)} more than once: keep one of each")
-    ordered = frame[[*columns, *(column for column in frame.columns if column not in columns)]].reset_index(drop=True)
-    for column, content in columns.items():
-        wrong = _wrong(ordered[column], content)
-        if name == "designs" and column in MODELLED:
-            wrong &= ordered["kind"] != "float"
-        if wrong.any():
-            row = ordered[wrong].iloc[0]
-            which = f" of design {row['design']!r}" if "design" in columns and column != "design" else ""
-            raise ReportDataError(
-                f"ReportData.{name} column {column!r}{which} holds {row[column]!r}; "
-                f"allowed are {content.value} ({int(wrong.sum())} of {len(ordered)} rows are wrong)"
-            )
-    return ordered
-
-
-def _wrong(column: pd.Series, content: Content) -> pd.Series:
-    """A mask of the cells that are not what the column promises."""
-    if content is Content.TEXT:
-        return ~column.map(lambda cell: isinstance(cell, str)).astype(bool)
-    if content is Content.FLAG:
-        return ~column.map(lambda cell: isinstance(cell, bool | np.bool_)).astype(bool)
-    numbers = pd.to_numeric(column, errors="coerce").astype(float)
-    unreadable = numbers.isna() & column.notna()
-    match content:
-        case Content.OPTIONAL_NUMBER:
-            return unreadable
-        case Content.FRACTION:
-            return unreadable | (numbers < 0) | (numbers > 1)
-        case Content.AMOUNT:
-            return ~numbers.between(0, np.inf, inclusive="left")
-        case Content.POSITION:
-            return numbers.isna() | (numbers % 1 != 0)
-        case _:
-            return ~numbers.between(-np.inf, np.inf, inclusive="neither")
-
-
 def _check_designs(designs: pd.DataFrame) -> None:
     twice = designs.loc[designs["design"].duplicated(), "design"]
     if len(twice):
-        raise ReportDataError(f"ReportData.designs has {_listed(twice)} more than once; give each design its own name")
+        raise ReportDataError(f"ReportData.designs has {listed(twice)} more than once; give each design its own name")
     unknown = designs[~designs["kind"].isin(KINDS)]
     if len(unknown):
         raise ReportDataError(
@@ -242,12 +185,10 @@ def _check_designs(designs: pd.DataFrame) -> None:
 def _check_layers(layers: pd.DataFrame, designs: pd.DataFrame) -> None:
     stray = sorted(set(layers["design"]) - set(designs["design"]))
     if stray:
-        raise ReportDataError(
-            f"ReportData.layers names designs that ReportData.designs does not have: {_listed(stray)}"
-        )
+        raise ReportDataError(f"ReportData.layers names designs that ReportData.designs does not have: {listed(stray)}")
     bare = sorted(set(designs.loc[designs["kind"] != "float", "design"]) - set(layers["design"]))
     if bare:
-        raise ReportDataError(f"ReportData.layers has no row for the designs {_listed(bare)}; each needs its layers")
+        raise ReportDataError(f"ReportData.layers has no row for the designs {listed(bare)}; each needs its layers")
     twice = layers[layers.duplicated(["design", "position"])]
     if len(twice):
         design, position = twice["design"].iloc[0], twice["position"].iloc[0]
@@ -258,7 +199,7 @@ def _check_device(device: pd.DataFrame) -> None:
     given = list(device["resource"])
     if not given or len(set(given)) != len(given) or not set(given) <= set(RESOURCES):
         raise ReportDataError(
-            f"ReportData.device column 'resource' holds {_listed(given)}; "
+            f"ReportData.device column 'resource' holds {listed(given)}; "
             f"needed is one row each of what the device has of {', '.join(RESOURCES)}"
         )
     beyond = device[device["usable"] > device["available"]]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import altair as alt
 
 from reports import palette
-from reports.chart_style import OVERHANG, chosen_rows_of, layered, rows_of
+from reports.chart_style import OVERHANG, chosen_rows_of, layered, loss_axis, rows_of
 from reports.frames import DOMINATED, ENERGY_PARTS, FRONT, GROUPS, UNIFORM, is_logarithmic, log_limits
 
 if TYPE_CHECKING:
@@ -51,19 +51,17 @@ def front_view(designs: pd.DataFrame, axis_title: str | None) -> alt.LayerChart:
         designs: a `design_frame`.
         axis_title: name of the horizontal axis; None leaves its numbers out too, for a view right above another one.
     """
-    loss = alt.Y(
-        "drawn_measured:Q",
-        scale=alt.Scale(type="log", domain=list(log_limits(designs["drawn_measured"])), nice=False),
-        title="Measured loss (nats per image)",
-        axis=alt.Axis(format=".3~g", tickCount=6),
-    )
+    limits = log_limits(designs["drawn_measured"], designs["drawn_low"], designs["drawn_high"])
+    loss, low = (loss_axis(field, limits) for field in ("drawn_measured", "drawn_low"))
     legend = alt.Legend(
         orient="top", title="Interval (cycles)", titleOrient="left", gradientLength=200, format=",d", tickCount=4
     )
     full = _full_device() if designs["utilisation"].max() > 1 else []
-    points = _points(_utilisation_axis(designs, axis_title), loss, _interval_colour(designs, legend))
+    utilisation = _utilisation_axis(designs, axis_title)
+    points = _points(utilisation, loss, _interval_colour(designs, legend))
     title = "Loss against utilisation: click a design"
-    return layered("front", [*full, *points], width=FRONT_WIDTH, height=FRONT_HEIGHT, title=title)
+    bands = [_bands(utilisation, low)] if designs["drawn_low"].notna().any() else []
+    return layered("front", [*full, *bands, *points], width=FRONT_WIDTH, height=FRONT_HEIGHT, title=title)
 
 
 def accuracy_view(designs: pd.DataFrame, reference: float) -> alt.LayerChart:
@@ -169,6 +167,13 @@ def _points(x: alt.X, y: alt.Y, colour: alt.Color, legend: alt.Legend | None = N
         halo.encode(x=x, y=y, text="design:N"),
         name.encode(x=x, y=y, text="design:N"),
     ]
+
+
+def _bands(x: alt.X, low: alt.Y) -> alt.Chart:
+    """Thin lines from end to end of each design's confidence band."""
+    known = rows_of("designs").transform_filter("isValid(datum.drawn_low)")
+    lines: alt.Chart = known.mark_rule(color=palette.MUTED, strokeWidth=1).encode(x=x, y=low, y2="drawn_high:Q")
+    return lines
 
 
 def _utilisation_axis(designs: pd.DataFrame, title: str | None) -> alt.X:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from reports import palette
+from reports.figure_style import ABOVE, ONE_COLUMN_INCHES, TWO_COLUMNS_INCHES, logarithmic, plain_ticks, style
 from reports.files import replaced_atomically
 from reports.format_map import formats_figure
 from reports.frames import (
@@ -28,20 +26,17 @@ from reports.frames import (
     log_limits,
     usage_frame,
 )
+from reports.trust_figures import audit_figure, bands_figure, rounds_figure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     import pandas as pd
     from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
     from matplotlib.collections import PathCollection
 
     from reports.data import ReportData
-
-STYLE: Final = Path(__file__).with_name("bitfront.mplstyle")
-ONE_COLUMN_INCHES: Final = 3.5
-TWO_COLUMNS_INCHES: Final = 7.0
 
 MARKERS: Final = {FRONT: "o", DOMINATED: "P", UNIFORM: "D"}
 EDGES: Final = {FRONT: palette.INK, DOMINATED: palette.MUTED, UNIFORM: palette.VERMILLION}
@@ -70,7 +65,8 @@ def write_figures(data: ReportData, folder: Path) -> tuple[Path, ...]:
         folder: where to; it is made if its parent exists.
 
     Returns:
-        The files: front, predicted_measured, formats, resources, each ``.pdf`` and ``.png``.
+        The files: every name of `FIGURES`, each ``.pdf`` and ``.png``; but for those the data have nothing to show in,
+        which are removed if an earlier report wrote them.
 
     Raises:
         OSError: if the folder cannot be made or written.
@@ -82,23 +78,13 @@ def write_figures(data: ReportData, folder: Path) -> tuple[Path, ...]:
             figure = draw(data)
             for suffix, metadata in _BLANK_METADATA.items():
                 path = folder / f"{name}.{suffix}"
+                if figure is None:
+                    path.unlink(missing_ok=True)
+                    continue
                 with replaced_atomically(path) as stream:
                     figure.savefig(stream, format=suffix, metadata=dict(metadata))
                 written.append(path)
     return tuple(written)
-
-
-@contextmanager
-def style() -> Iterator[None]:
-    """Matplotlib's defaults and bitfront.mplstyle on top, whatever the user has set; the user's settings come back."""
-    with mpl.rc_context():
-        mpl.rcdefaults()
-        mpl.rcParams.update(mpl.rc_params_from_file(STYLE, use_default_template=False))
-        yield
-
-
-_ABOVE: Final[dict[str, Any]] = {"loc": "lower left", "bbox_to_anchor": (0, 1.0), "borderaxespad": 0.2}
-"""Where a legend covers no mark, wherever the designs lie: above the axes."""
 
 
 def front_figure(data: ReportData) -> Figure:
@@ -109,19 +95,20 @@ def front_figure(data: ReportData) -> Figure:
     for axes, column in ((loss, "drawn_measured"), (accuracy, "accuracy_percent")):
         points = _scatter(axes, designs, "utilisation_percent", column)
         if is_logarithmic(designs["utilisation_percent"]):
-            _logarithmic(axes.xaxis, log_limits(designs["utilisation_percent"]))
+            logarithmic(axes.xaxis, log_limits(designs["utilisation_percent"]))
         axes.set_xlabel("Utilisation of the usable device (%)")
         if designs["utilisation"].max() > 1:
             axes.axvline(100, color=palette.MUTED, dashes=(4, 3), linewidth=0.8, zorder=1)
-    _logarithmic(loss.yaxis, log_limits(designs["drawn_measured"]))
+    _draw_bands(loss, designs)
+    logarithmic(loss.yaxis, log_limits(designs["drawn_measured"], designs["drawn_low"], designs["drawn_high"]))
     loss.set_ylabel("Measured loss (nats per image)")
     accuracy.set_ylabel("Validation accuracy (%)")
     reference = float_accuracy(data)
     if not math.isnan(reference):
         line = accuracy.axhline(100 * reference, color=palette.MUTED, dashes=(4, 3), linewidth=0.8, zorder=1)
-        accuracy.legend([line], [f"float32 network, {100 * reference:.1f} %"], **_ABOVE)
+        accuracy.legend([line], [f"float32 network, {100 * reference:.1f} %"], **ABOVE)
     _group_legend(loss, designs)
-    figure.colorbar(points, ax=[loss, accuracy], label="Interval (cycles)", pad=0.01, aspect=28, format=_plain_ticks())
+    figure.colorbar(points, ax=[loss, accuracy], label="Interval (cycles)", pad=0.01, aspect=28, format=plain_ticks())
     return figure
 
 
@@ -145,7 +132,7 @@ def predicted_measured_figure(data: ReportData) -> Figure:
             zorder=4 - rank,
         )
     for axis in (axes.xaxis, axes.yaxis):
-        _logarithmic(axis, limits)
+        logarithmic(axis, limits)
     axes.set_aspect("equal")
     axes.set_xlabel("Predicted loss (nats per image)")
     axes.set_ylabel("Measured loss (nats per image)")
@@ -213,31 +200,27 @@ def _scatter(axes: Axes, designs: pd.DataFrame, x: str, y: str) -> PathCollectio
     return points
 
 
+def _draw_bands(axes: Axes, designs: pd.DataFrame) -> None:
+    """Thin vertical lines from end to end of each design's confidence band."""
+    known = designs[designs["drawn_low"].notna()]
+    axes.vlines(
+        known["utilisation_percent"], known["drawn_low"], known["drawn_high"], color=palette.MUTED, linewidth=0.7
+    )
+
+
 def _group_legend(axes: Axes, designs: pd.DataFrame) -> None:
     for group, _ in _by_group(designs):
         axes.plot([], [], MARKERS[group], markeredgecolor=EDGES[group], markerfacecolor="white", label=group)
-    axes.legend(ncols=3, **_ABOVE)
+    axes.legend(ncols=3, **ABOVE)
 
 
-def _logarithmic(axis: Axis, limits: tuple[float, float]) -> None:
-    """A logarithmic axis whose labels are plain numbers, with 2 and 5 between the powers of ten if there is room."""
-    change = axis.axes.set_xscale if axis is axis.axes.xaxis else axis.axes.set_yscale
-    change("log")
-    axis.set_view_interval(*limits, ignore=True)
-    decades = math.log10(limits[1] / limits[0])
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if decades < 2.2 else (1.0,)))
-    axis.set_major_formatter(_plain_ticks())
-    axis.set_minor_formatter(NullFormatter())
-
-
-def _plain_ticks() -> FuncFormatter:
-    return FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1000 else f"{value:g}".replace("e-0", "e-"))
-
-
-FIGURES: Final[Mapping[str, Callable[[ReportData], Figure]]] = {
+FIGURES: Final[Mapping[str, Callable[[ReportData], Figure | None]]] = {
     "front": front_figure,
     "predicted_measured": predicted_measured_figure,
     "formats": formats_figure,
     "resources": resources_figure,
+    "bands": bands_figure,
+    "audit": audit_figure,
+    "rounds": rounds_figure,
 }
-"""Name of a figure's file and the function that draws it (inside `style`)."""
+"""Name of a figure's file and the function that draws it (inside `style`); None if there is nothing to draw."""

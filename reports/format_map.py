@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
 from reports import palette
+from reports.figure_style import TWO_COLUMNS_INCHES
 from reports.frames import formats_in, front_designs, layer_frame, shortened, small
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from reports.data import ReportData
 
 OPERANDS: Final = {"weight_format": "Weights", "input_format": "Input activations"}
-WIDTH_INCHES: Final = 7.0
 ROW_INCHES: Final = 0.135
 MOST_ROWS: Final = 60
 """More designs than this do not fit on a page; they are thinned out evenly."""
@@ -37,7 +37,7 @@ def formats_figure(data: ReportData) -> Figure:
     shown = chosen.iloc[kept]
     layers = layer_frame(data)
     names = layers.drop_duplicates("position").sort_values("position")
-    figure = Figure(figsize=(WIDTH_INCHES, 1.45 + ROW_INCHES * len(shown)))
+    figure = Figure(figsize=(TWO_COLUMNS_INCHES, 1.45 + ROW_INCHES * len(shown)))
     left, right = figure.subplots(1, 2, sharey=True)
     for axes, (field, heading) in zip((left, right), OPERANDS.items(), strict=True):
         _draw_map(axes, layers.pivot_table(index="design", columns="position", values=field, aggfunc="first"), shown)
@@ -61,7 +61,7 @@ def formats_figure(data: ReportData) -> Figure:
 def _draw_map(axes: Axes, formats: pd.DataFrame, designs: pd.DataFrame) -> None:
     """One rectangle per design (rows, the first on top) and layer (columns in order of position)."""
     # Two maps share the figure's width; about a fifth of it goes to the designs' names.
-    cell_points = 0.92 * 72 * 0.4 * WIDTH_INCHES / max(len(formats.columns), 1)
+    cell_points = 0.92 * 72 * 0.4 * TWO_COLUMNS_INCHES / max(len(formats.columns), 1)
     texts = formats.fillna("").astype(str)
     sizes = {
         text: min(LARGEST_POINTS, cell_points / (CHARACTER_SHARE * len(text)))

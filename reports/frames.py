@@ -44,7 +44,8 @@ def design_frame(data: ReportData) -> pd.DataFrame:
 
     Returns:
         The columns of ``data.designs`` and ``group`` (one of `GROUPS`), ``drawn_predicted`` and ``drawn_measured``
-        (losses raised to `LOSS_FLOOR`), ``utilisation_percent``, ``accuracy_percent`` (validation),
+        (losses raised to `LOSS_FLOOR`), ``drawn_low`` and ``drawn_high`` (ends of the confidence band likewise, NaN
+        without one), ``utilisation_percent``, ``accuracy_percent`` (validation),
         ``drawn_interval`` (at least 1 cycle), ``logic_pj`` (what memories leave of ``energy_pj``), ``energy``,
         ``delay``, ``label`` and ``summary`` (texts for people).
     """
@@ -57,6 +58,8 @@ def design_frame(data: ReportData) -> pd.DataFrame:
     frame["group"] = np.where(frame["kind"] == "uniform", UNIFORM, on_front)
     frame["drawn_predicted"] = frame["predicted_loss"].clip(lower=LOSS_FLOOR)
     frame["drawn_measured"] = frame["measured_loss"].clip(lower=LOSS_FLOOR)
+    bands = data.trust.bands.set_index("design")[["low", "high"]].astype(float).clip(lower=LOSS_FLOOR)
+    frame[["drawn_low", "drawn_high"]] = bands.reindex(frame["design"]).to_numpy()
     frame["utilisation_percent"] = 100 * frame["utilisation"]
     frame["accuracy_percent"] = 100 * frame["validation_accuracy"]
     frame["drawn_interval"] = frame["interval_cycles"].clip(lower=1)

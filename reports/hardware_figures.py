@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, PercentFormatter
 
 from reports import palette
+from reports.figure_style import TWO_COLUMNS_INCHES
 from reports.hardware_data import FORMATS, OURS, WIDTHS, records, relative_errors, spread
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from reports.hardware_data import HardwareData
 
-TWO_COLUMNS_INCHES: Final = 7.0
 PANELS_A_ROW: Final = 6
 PANEL_INCHES: Final = 1.16
 TITLE_CHARACTERS: Final = 18
@@ -234,4 +234,4 @@ FIGURES: Final[Mapping[str, Callable[[HardwareData], Figure]]] = {
     "delays": delays_figure,
     "energies": energies_figure,
 }
-"""Name of a figure's file and the function that draws it (inside `reports.figures.style`)."""
+"""Name of a figure's file and the function that draws it (inside `reports.figure_style.style`)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Any, Final
 
-from reports.figures import style
+from reports.figure_style import style
 from reports.files import replaced_atomically
 from reports.hardware_data import FORMATS, OURS, UNIT, UNITS, WIDTHS, Spread, rank_correlation, records, spread
 from reports.hardware_figures import FIGURES

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from reports import palette
-from reports.figures import style
+from reports.figure_style import style
 from reports.files import replaced_atomically
 
 if TYPE_CHECKING:

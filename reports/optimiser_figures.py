@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from reports import palette
-from reports.figures import TWO_COLUMNS_INCHES
+from reports.figure_style import TWO_COLUMNS_INCHES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

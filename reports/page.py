@@ -29,6 +29,7 @@ from reports.frames import (
 )
 from reports.tables import designs_table, facts_table
 from reports.template import PAGE, SCRIPT, STYLE
+from reports.trust_section import trust_section
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,10 +71,8 @@ def render(data: ReportData) -> str:
         MissingExtraError: if altair or vl-convert-python is not installed.
     """
     charts = _extra("reports.charts")
-    specification = charts.specification(data)
-    tables = {name: _columnar(records) for name, records in specification["datasets"].items()}
-    specification["datasets"] = {}
-    content = {"specification": specification, "tables": tables, "signal": charts.SELECTION}
+    specifications = charts.specifications(data)
+    content = {"charts": [_chart(place, one) for place, one in specifications.items()], "signal": charts.SELECTION}
     bundle = _bundle(_extra("altair").SCHEMA_VERSION)
     floor = note_on_floor(design_frame(data))
     notes = [*data.notes, *([floor] if floor else [])]
@@ -84,6 +83,7 @@ def render(data: ReportData) -> str:
         tiles=_tiles(data),
         legend=_legend(),
         table_text="Choose a design's name to see it in the charts above. Losses are KL divergences in nats per image.",
+        trust=trust_section(data),
         designs=designs_table(data),
         facts=facts_table(data.facts),
         notes=f'<ul class="notes">{"".join(f"<li>{escape(note)}</li>" for note in notes)}</ul>' if notes else "",
@@ -129,6 +129,12 @@ def _policy(*scripts: str) -> str:
     hashes = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
     allowed = " ".join(f"'sha256-{digest}'" for digest in hashes)
     return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:"
+
+
+def _chart(place: str, specification: dict[str, Any]) -> dict[str, Any]:
+    """What the script needs to draw a picture into the element ``place``: its data apart, in columns."""
+    tables = {name: _columnar(records) for name, records in specification["datasets"].items()}
+    return {"place": place, "specification": specification | {"datasets": {}}, "tables": tables}
 
 
 def _columnar(records: list[dict[str, Any]]) -> dict[str, list[Any]]:

@@ -25,7 +25,7 @@ from emulation.execution import execute
 from emulation.float_execution import run_float
 from emulation.sensitivity import EngineProbe
 from hwmodels.devices import load_device
-from tests.benchmarks import blocks, casts, hardware, optimiser, products, resources
+from tests.benchmarks import accuracy, blocks, casts, hardware, optimiser, products, resources
 from tests.benchmarks.comparisons import PUBLISHED, Comparison, one_thread, table, write_page
 
 PAGE = PUBLISHED / "bench.md"
@@ -186,6 +186,7 @@ def main() -> None:
         ARITHMETIC_PAGE: measure_arithmetic(),
         hardware.PAGE: hardware.measure(),
         optimiser.PAGE: optimiser.measure(),
+        accuracy.PAGE: accuracy.measure(),
     }
     measure_studies()
     for page, is_reached in reached.items():

@@ -1,6 +1,7 @@
 """What was learned, in words and frames: nothing is lost on the way, and a study without it has empty ones."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -12,8 +13,9 @@ from dse.accuracy_report import (
     pairs_frame,
     refinement_words,
     rounds_frame,
+    trust_data,
 )
-from dse.confidence import Band
+from dse.confidence import LEVEL, Band
 from dse.interactions import PairTest
 from dse.refinement_results import Refinement, Round
 from dse.study import Study
@@ -94,11 +96,47 @@ def test_what_is_missing_is_said_or_left_out():
         ),
         "rounds ended: done",
     ]
+    few = replace(bare, pair_tests=(replace(pair, fails=False),), rounds=(replace(ROUND, error=math.inf),))
+    assert refinement_words(few)[0] == "pairs: 0 of 1 do not add"
+    assert refinement_words(few)[1].endswith("hypervolume 0.2500, too few designs to judge predictions")
     assert audit_frame(bare).empty
     assert audit_points(bare).empty
     assert pairs_frame(bare)["excess"].item() == pytest.approx(2.0)
     assert bands_frame([]).empty
     assert band_words([]) == ""
+
+
+def test_the_report_gets_all_of_it(learned):
+    refined, bands = learned
+    trust = trust_data(refined, bands)
+    assert list(trust.metrics["metric"]) == [one.metric for one in refined.audit.verdicts]
+    assert set(trust.metrics["useful"]) == {refined.audit.useful}
+    assert len(trust.points) == len(refined.audit.verdicts) * refined.audit.designs
+    assert (len(trust.rounds), len(trust.pairs)) == (len(refined.rounds), len(refined.pair_tests))
+    assert list(trust.bands["design"]) == [one.design for one in bands]
+    assert (trust.band_level, trust.stopped) == (LEVEL, refined.stopped)
+    nothing = trust_data(None, ())
+    assert not any(len(getattr(nothing, name)) for name in ("metrics", "points", "rounds", "pairs", "bands"))
+
+
+def test_the_page_and_figures_of_a_study_show_it(explored_folder, learned):
+    refined, bands = learned
+    page = (explored_folder / "report.html").read_text(encoding="utf-8")
+    assert f"{refined.audit.designs} designs were drawn at random and executed whole." in page
+    assert f"<td>{refined.audit.chosen} (used)</td>" in page
+    assert f" of {len(bands)} designs, so do not choose" in page
+    for name in ("bands", "audit", "rounds"):
+        assert (explored_folder / "figures" / f"{name}.png").is_file()
+
+
+def test_without_resamples_there_are_no_bands(explored_folder, monkeypatch):
+    with Study.open(explored_folder) as study:
+        kept = study.confidence()
+        accuracy = study.config.accuracy.model_copy(update={"resamples": 0})
+        monkeypatch.setattr(study, "_measured", lambda: None)
+        study.config = study.config.model_copy(update={"accuracy": accuracy})
+        assert kept
+        assert study.confidence() == ()
 
 
 def test_dominated_designs_are_named():

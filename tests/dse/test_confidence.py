@@ -49,13 +49,44 @@ def test_designs_are_compared_on_the_same_samples():
 
 
 def test_nothing_dominates_that_costs_more_or_is_slower_or_is_not_surely_better():
-    better = np.zeros((100, 2))
-    better[:, 1] = 1.0
+    each = np.random.default_rng(0).normal(1.0, 0.3, size=(2, 200))
+    each[1] += 0.5
+    better = resampled(each[None], resamples=300, seed=0)
     assert dominating(1, [Stub(0.2, 10), Stub(0.1, 10)], better) == []
     assert dominating(1, [Stub(0.1, 11), Stub(0.1, 10)], better) == []
     assert dominating(1, [Stub(0.1, 10), Stub(0.1, 10)], better) == [0]
-    better[:10, 0] = 2.0  # one resample in ten says otherwise
-    assert dominating(1, [Stub(0.1, 10), Stub(0.1, 10)], better) == []
+    each[1] += 0.02 - (each[1] - each[0]).mean()
+    unsure = resampled(each[None], resamples=300, seed=0)
+    assert unsure[0, 0] < unsure[0, 1]
+    assert dominating(1, [Stub(0.1, 10), Stub(0.1, 10)], unsure) == []
+
+
+def test_without_resamples_means_decide():
+    means = np.array([[0.2, 0.3, 0.1]])
+    assert dominating(1, [Stub(0.1, 10)] * 3, means) == [2, 0]
+    assert dominating(2, [Stub(0.1, 10)] * 3, means) == []
+
+
+def test_many_rivals_do_not_make_a_design_look_dominated():
+    """Forty designs that truly lose the same: tests of pairs at 2.5 % would call about a third of them dominated."""
+    draw = np.random.default_rng(3)
+    designs = [Stub(float(cost), 10) for cost in range(40)]
+    pairwise = together = 0
+    for repetition in range(10):
+        drawn = resampled(draw.exponential(1.0, size=(1, 40, 300)), resamples=300, seed=repetition)
+        for index in range(1, 40):
+            pairwise += bool((np.mean(drawn[:, :index] < drawn[:, [index]], axis=0) >= SURE).any())
+            together += bool(dominating(index, designs, drawn))
+    assert pairwise / 390 > 0.2
+    assert together / 390 < 0.06
+
+
+def test_a_design_that_loses_surely_more_is_found_among_many_rivals():
+    draw = np.random.default_rng(4)
+    losses = draw.exponential(1.0, size=(1, 40, 300))
+    losses[0, -1] *= 1.5
+    designs = [Stub(float(cost), 10) for cost in range(40)]
+    assert dominating(39, designs, resampled(losses, resamples=300, seed=0))
 
 
 def test_a_study_has_bands_that_hold_what_was_measured(explored_folder):

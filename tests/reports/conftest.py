@@ -8,6 +8,7 @@ import os
 import select
 import subprocess
 import time
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ import pandas as pd
 import pytest
 
 from reports.data import ReportData
+from reports.trust_data import TrustData
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -107,9 +109,60 @@ def make_report_data(
     )
 
 
+HOSTILE_METRIC = '</script><img src=x onerror=alert(7)> $x_{1$ "]; datum'
+METRICS = ("divergence", "hessian", HOSTILE_METRIC, "norm", "task")
+
+
+def make_trust(data: ReportData, seed: int = 2) -> TrustData:
+    """What an audit, three rounds, three pairs and resampling might have found out about ``data``."""
+    random = np.random.default_rng(seed)
+    measured = 10.0 ** random.uniform(-4.5, -0.5, 12)
+    points, metrics = [], []
+    for place, metric in enumerate(METRICS):
+        predicted = measured * 10.0 ** (0.3 * place * random.standard_normal(12))
+        predicted[0] = -0.01 if metric == "task" else predicted[0]
+        pairs = zip(predicted, measured, strict=True)
+        points += [{"metric": metric, "predicted": one, "measured": two} for one, two in pairs]
+        metrics.append({
+            "metric": metric, "chosen": place == 1, "designs": 12, "useful": 7, "spearman": 0.98765 - 0.1 * place,
+            "kendall": 0.9 - 0.1 * place, "useful_spearman": np.nan if metric == "task" else 0.8, "regret": 0.00123,
+            "scale": 2.5, "error": 0.25 + 0.1 * place,
+        })  # fmt: skip
+    rounds = [
+        {"round": one, "designs": 15, "unseen": 9 - 3 * one, "spearman": 0.95 if one < 3 else np.nan, "ratio": 1.1,
+         "dominated": one - 1, "hypervolume": 0.5 + 0.01 * one, "table_error": 0.3 if one > 1 else np.inf,
+         "error": 0.2 if one > 1 else np.inf}
+        for one in (1, 2, 3)
+    ]  # fmt: skip
+    tested = [
+        {"pair": f"{name} x {LAYERS[5][0]}", "first": "int2", "second": "int3", "apart": 0.02, "together": 0.02 * grown,
+         "excess": grown - 1.0, "fails": grown > 1.25}
+        for name, grown in (("a", 1.5), ("b", 1.1), ("c", 2.0))
+    ]  # fmt: skip
+    front = data.designs[data.designs["kind"] == "front"].sort_values("measured_loss", ignore_index=True)
+    names, losses = list(front["design"]), front["measured_loss"].astype(float)
+    bands = pd.DataFrame({
+        "design": names, "loss": losses, "low": 0.8 * losses, "high": 1.3 * losses, "least_calibration": 0.9 * losses,
+        "most_calibration": 1.1 * losses,
+        "unsure_against": [after if place % 2 else "" for place, after in enumerate([*names[1:], ""])],
+        "dominated_by": ["" if place else names[1] for place in range(len(names))],
+    })  # fmt: skip
+    return TrustData(
+        metrics=pd.DataFrame(metrics), points=pd.DataFrame(points), rounds=pd.DataFrame(rounds),
+        pairs=pd.DataFrame(tested), bands=bands.sample(frac=1.0, random_state=1), band_level=0.95,
+        pairs_use="used <b>here</b>", stopped="the front stood still",
+    )  # fmt: skip
+
+
 @pytest.fixture(scope="session")
 def report_data() -> ReportData:
     return make_report_data()
+
+
+@pytest.fixture(scope="session")
+def trusted_report_data(report_data: ReportData) -> ReportData:
+    """The same with all that can be known about trust."""
+    return replace(report_data, trust=make_trust(report_data))
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import dataclasses
 import pandas as pd
 import pytest
 
-from reports.figures import style
+from reports.figure_style import style
 from reports.hardware_data import COLUMNS, HardwareData, rank_correlation, spread
 from reports.hardware_figures import FIGURES, errors_figure, families_figure
 from reports.hardware_page import page_text, write_hardware_page

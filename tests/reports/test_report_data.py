@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.data import DESIGN_COLUMNS, DEVICE_COLUMNS, LAYER_COLUMNS, RESOURCES, ReportData, ReportDataError
+from reports.checks import ReportDataError
+from reports.data import DESIGN_COLUMNS, DEVICE_COLUMNS, LAYER_COLUMNS, RESOURCES, ReportData
 
 if TYPE_CHECKING:
     from collections.abc import Callable
