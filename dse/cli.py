@@ -14,6 +14,7 @@ import typer
 
 from dse import cli_table
 from dse.cli_characterise import characterise
+from dse.cli_export import export, verify
 from dse.doctor import Verdict, check_packages, examine
 from dse.errors import InfeasibleError, NotExportableError, StudyError
 
@@ -84,6 +85,7 @@ def explore(
 ) -> None:
     """Do all of it: sweep, front, measure, report, and the parameters of one chosen design."""
     from dse.accuracy_report import band_words, refinement_words
+    from dse.exports.folders import OnExisting
     from dse.terminal import closing_words, err, front_table, half_of, out, relative, say, uniform_table
 
     with _study_of(target, folder) as study:
@@ -101,14 +103,14 @@ def explore(
         exported, why_not = None, "exports describe a stream and not a shared array"
         if not chosen.array:
             try:
-                exported = study.export_again(chosen.name)
+                exported = study.export(chosen.name, on_existing=OnExisting.REPLACE)
             except NotExportableError as error:
                 why_not = str(error)
         clock, place = study.config.device.clock_mhz, relative(study.folder)
         console = out()
         console.print(front_table(front.result, clock, study.device, width=console.width))
         console.print(uniform_table(front.result, clock))
-        for words in (*closing_words(front.result, study.device), sure):
+        for words in filter(None, (*closing_words(front.result, study.device), sure)):
             say(words)
         if report.message:
             say(report.message)
@@ -190,18 +192,8 @@ def report(study_folder: StudyFolder) -> None:
         say(relative(path))
 
 
-@app.command()
-def export(
-    study_folder: StudyFolder,
-    point: Annotated[str, typer.Option(help="name of the design, as the front lists it")],
-    folder: Annotated[Path | None, typer.Option(help="where to [default: exports/POINT in the study]")] = None,
-) -> None:
-    """Write HLS-ready integer parameters of a design: manifest.json, weights, golden vectors."""
-    from dse.terminal import relative, say
-
-    with _open(study_folder) as study:
-        exported = study.export(point, folder)
-    say(f"wrote {relative(exported.folder)}: {exported.files} files, {exported.vectors} golden vectors")
+app.command()(export)
+app.command()(verify)
 
 
 @app.command()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import shutil
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -25,7 +24,8 @@ from dse.decoding import design_of
 from dse.designs import Design, DesignKind
 from dse.errors import StudyError
 from dse.explanation import explain_caps
-from dse.export import export_design
+from dse.exports.folders import OnExisting
+from dse.exports.parameters import export_design
 from dse.measurement import measure_formats, outputs_of
 from dse.points import StudyPoint
 from dse.preparation import Prepared, prepare
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from dse.decision_tables import DecisionTables
-    from dse.export import Exported
+    from dse.exports.parameters import Exported
     from dse.solve.result import Point
     from emulation.calibrated import Formats
     from emulation.losses import Losses
@@ -171,6 +171,8 @@ class Study:
     def confidence(self, *, jobs: int | None = None) -> tuple[Band, ...]:
         """Bands of the measured designs of the front, from resampled samples and other calibrations; stored."""
         result = self._measured()
+        if not self.config.accuracy.resamples:  # a band would have no width, and every order look sure
+            return ()
         bands = stored_bands(self.store, result.key)
         if bands is None:
             bands = bands_of(self.prepared, self.store, result.designs, jobs=jobs or default_jobs())
@@ -284,7 +286,9 @@ class Study:
         """Write report.html, the figures and front.csv into the study folder."""
         from reports import write_report
 
-        data = report_data(self.prepared, self.device, self._measured())
+        result = self._measured()
+        bands = stored_bands(self.store, result.key) or ()
+        data = report_data(self.prepared, self.device, result, refined=self.refinement, bands=bands)
         with announced("writing the report"):
             return write_report(data, self.folder)
 
@@ -297,14 +301,24 @@ class Study:
             return min(good, key=lambda one: (one.utilisation, one.validation.divergence if one.validation else 0.0))
         return max(result.designs, key=lambda one: one.validation.accuracy if one.validation else 0.0)
 
-    def export(self, name: str, folder: str | Path | None = None) -> Exported:
-        """Write the integer parameters of a design; by default into exports/NAME of the study folder.
+    def export(
+        self,
+        name: str,
+        folder: str | Path | None = None,
+        *,
+        to: Sequence[str] = (),
+        on_existing: OnExisting = OnExisting.REFUSE,
+    ) -> Exported:
+        """Write the integer parameters of a design, by default into exports/NAME of the study folder.
+
+        ``to`` names targets to translate them into (`dse.exports.targets.load_target`).
 
         Raises:
-            StudyError: for an unknown design or a folder that is not empty.
+            StudyError: for an unknown design or target, one that a target cannot express, or a folder that is taken.
         """
-        target = Path(folder) if folder is not None else self.folder / "exports" / name
-        return export_design(self.prepared, self.device, self._required().design(name), target)
+        design = self._required().design(name)
+        place = Path(folder) if folder is not None else self.folder / "exports" / design.name
+        return export_design(self.prepared, self.device, design, place, targets=to, on_existing=on_existing)
 
     def point(self, design: str | int) -> StudyPoint:
         """A design of the front, by name or by position from 0, to work on: ``study.point("d04").module()`` trains.
@@ -313,13 +327,6 @@ class Study:
             StudyError: for an unknown design, or a study without a front.
         """
         return StudyPoint(prepared=self.prepared, design=self._required().design(design))
-
-    def export_again(self, name: str) -> Exported:
-        """Like `export` into the study folder, replacing what an earlier run of the same study wrote there."""
-        target = self.folder / "exports" / name
-        if (target / "manifest.json").is_file():
-            shutil.rmtree(target)
-        return self.export(name)
 
     def explain(self, limits: dict[str, int] | None = None) -> str:
         """Why the caps cannot be met and what would help, or that they can; ``limits`` replace usable resources."""

@@ -187,7 +187,7 @@ def explored_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         study.measure(jobs=1)
         study.confidence(jobs=1)
         study.report()
-        study.export_again(study.chosen().name)
+        study.export(study.chosen().name)
     return folder
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from dse.config import check_config
 from dse.errors import StudyError
-from dse.export import export_design
+from dse.exports.parameters import export_design
 from dse.menus import multiplies_by_default
 from dse.preparation import prepare
 from dse.report_data import design_row, layer_rows
@@ -22,7 +22,7 @@ from emulation.execution import execute
 from emulation.reference import execute_reference
 from emulation.sensitivity import EngineProbe
 from hwmodels.devices import load_device
-from tests.dse.manifest_interpreter import Interpreter
+from tests.dse.exports.folder_checks import computed, intact
 
 WEIGHTS = ["int4", "int8", "fixed<6,2>", "e4m3fn", "pot4", "2hot4", "apot2x2", "nf4", "codebook4", "bcq3"]
 BLOCK_WEIGHTS = ["mxfp4", "mxint8", "bfp6/16", "nvfp4", "dfp8"]
@@ -224,15 +224,15 @@ def test_exports_of_residual_networks_with_depthwise_layers_and_all_kinds_of_for
     design = found.design(1)
     assert sum("mx" in str(one) or "/" in str(one) for one in design.edges.values()) > 2
     export_design(found.prepared, found.tables.device, design, tmp_path / "out")
-    ours, golden = Interpreter(tmp_path / "out").run(most=1)
-    assert np.array_equal(ours, golden)
+    intact(tmp_path / "out")
 
 
 def check_export(found, design, folder, *, most):
-    """The interpreter, the fast execution and the Python-integer reference all give the golden outputs."""
+    """All checks of the folder hold; the fast execution and the Python-integer reference give its outputs too."""
     prepared = found.prepared
     export_design(prepared, found.tables.device, design, folder)
-    ours, golden = Interpreter(folder).run(most=most)
+    intact(folder)
+    ours, golden = computed(folder, most)
     assert np.array_equal(ours, golden)
     hardware = prepared.calibrated.lower(design.formats)
     samples = prepared.validation.inputs[:most]
@@ -301,8 +301,7 @@ def explore(folder, workload, formats, arithmetic, solves):
             outputs = execute(hardware, samples).reshape(len(samples), -1)
             for sample, row in zip(samples, outputs.tolist(), strict=True):
                 assert execute_reference(hardware, sample.reshape(-1).tolist()) == row
-    ours, golden = Interpreter(exported.folder).run(most=2)
-    assert np.array_equal(ours, golden)
+    intact(exported.folder)
     return front
 
 

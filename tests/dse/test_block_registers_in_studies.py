@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from dse.export import export_design
+from dse.exports.parameters import export_design
 from emulation.calibrated import Formats
 from emulation.catalogue import parse
 from tests.dse.test_all_families import check_export, uniform

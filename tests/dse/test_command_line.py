@@ -159,8 +159,15 @@ def test_explore_a_finished_study_measures_nothing_and_says_what_to_try(command,
 
 def test_export_and_its_mistakes(command, study):
     outcome = command("export", study, "--point", "d01", "--folder", "out")
-    assert outcome == (0, "wrote out: 12 files, 32 golden vectors\n", "")
-    command("export", study, "--point", "d01", "--folder", "out").refused("out exists and is not empty")
+    files = sum(path.is_file() for path in Path("out").rglob("*"))
+    assert outcome == (0, f"wrote out: {files} files, 512 vectors\nNext: bitfront verify out\n", "")
+    assert command("verify", "out").code == 0
+    command("export", study, "--point", "d01", "--folder", "out").refused("out exists and is not empty", "--force")
+    assert command("export", study, "--point", "1", "--folder", "out", "--force").code == 0
+    (Path("mine") / "notes").mkdir(parents=True)
+    command("export", study, "--point", "1", "--folder", "mine", "--force").refused("mine exists and is no export")
+    command("export", study, "--point", "1", "--to", "vhdl").refused("there is no export target 'vhdl'")
+    command("export", study, "--point", "999").refused("there is no design '999': the front has d01, ")
     command("export", study, "--point", "d999").refused("there is no design 'd999': the front has d01, ")
     missing = command("export", study)
     assert missing.code == 2

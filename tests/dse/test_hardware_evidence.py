@@ -17,7 +17,7 @@ from dse.hardware_bars import (
     layer_bars,
     unit_bars,
 )
-from dse.hardware_evidence import committed_rows, hardware_data, unit_rows
+from dse.hardware_evidence import committed_rows, engine_way_bars, hardware_data, unit_rows
 from dse.unit_models import committed_models
 from hwmodels.engine_models import EngineErrors, engine_comparison, engine_errors
 from hwmodels.fitting import FITTED_COLUMNS, SCALED_FLOWS
@@ -167,6 +167,15 @@ def test_engines_are_held_to_eight_bars():
     assert [bar.met for bar in engine_bars(EngineErrors(**bad), [])] == [False] * 8 + [None]
 
 
+def test_engines_are_estimated_closer_than_by_peers(data):
+    lines = engine_way_bars()
+    count = (data.engines["way"] == OURS).sum()
+    ways = ("ours", "FINN-R", "bit operations")
+    assert [line.what for line in lines] == [f"{count} engines, LUTs by {way}" for way in ways]
+    ours, *peers = (float(line.found.split()[1]) for line in lines)  # medians in percent
+    assert 10 * ours < min(peers)
+
+
 def test_effort_is_held_to_its_minutes():
     rows = read_rows(ROWS_FOLDER / "xcup-dsp.csv")
     assert effort_bar(rows).met
@@ -185,7 +194,7 @@ def test_the_cost_table_that_is_timed_has_all_its_options(network):
 
 def test_layers_and_numbers_are_said_in_words():
     lines = layer_bars()
-    assert len(lines) == 6  # three styles, ours and FINN-R
+    assert len(lines) == 9  # three styles, ours, FINN-R and bit operations
     assert all(line.met is None and "nine in ten within" in line.found for line in lines)
     assert at_least("a", 2, 3) == Bar(what="a", found="2", bar="at least 3", met=False)
     assert at_most("a", 2, 3, "{:.1f} s".format) == Bar(what="a", found="2.0 s", bar="at most 3.0 s", met=True)

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from dse.manifest_engines import takes_inputs_in_order
+from dse.exports.engine_entries import takes_inputs_in_order
 from dse.menus import is_for_weights_only
 from emulation.catalogue import CATALOGUE
 from emulation.compatibility import edge_can_have, engine_can_use

@@ -9,7 +9,7 @@ import pytest
 
 from dse.config import check_config
 from dse.errors import StudyError
-from dse.export import export_design
+from dse.exports.parameters import export_design
 from dse.preparation import prepare
 from dse.study import Study
 from dse.sweep import loss_table, subject_of
@@ -20,7 +20,7 @@ from emulation.formats import MiniFloat
 from emulation.network import MatMul
 from emulation.reference import execute_reference
 from emulation.sensitivity import EngineProbe
-from tests.dse.test_functions_in_studies import FunctionInterpreter
+from tests.dse.exports.folder_checks import computed, intact
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,7 +85,8 @@ def test_the_files_alone_compute_the_golden_outputs(attention: Bench, tmp_path: 
     if seed == 0:
         assert any(str(design.engines.get(name)) != "None" for name in products(attention)), "choose another seed"
     export_design(attention.prepared, attention.tables.device, design, tmp_path / "out")
-    ours, golden = FunctionInterpreter(tmp_path / "out").run(most=3)
+    intact(tmp_path / "out")
+    ours, golden = computed(tmp_path / "out", 3)
     assert np.array_equal(ours, golden)
     hardware = attention.prepared.calibrated.lower(design.formats)
     samples = attention.prepared.validation.inputs[:3]

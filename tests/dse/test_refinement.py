@@ -41,6 +41,9 @@ def test_a_refined_study_rests_on_corrected_losses(study):
         expected = refined.table.total(network, design.formats)
         unit = study.config.front.loss_unit
         assert design.predicted_loss == pytest.approx(expected, abs=unit * len(study.tables.tables))
+        if not refined.pairs_used:  # what two parts lose together is no part's
+            shares = sum(part.loss for part in design.parts)
+            assert shares == pytest.approx(design.predicted_loss, rel=0.05, abs=unit * len(study.tables.tables))
 
 
 def test_corrected_losses_are_nearer_to_the_truth_than_the_swept_ones(study):

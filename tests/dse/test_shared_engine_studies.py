@@ -174,7 +174,7 @@ def test_points_of_a_search_that_ends_early_are_on_the_front_of_all_designs(smal
     priced = Priced(small, DEVICE)
     vectors = set().union(*(priced.vectors(array) for array in arrays_of(SHARED)))
     expected = nondominated(vectors)
-    front = optimise(tables.problem(), max_solves=12)
+    front = optimise(tables.problem(), max_solves=12, method="milp")
     assert not front.complete
     found = [vector for vector, point in zip(front.vectors(), front.points, strict=True) if point.certificate.efficient]
     assert len(found) >= 4

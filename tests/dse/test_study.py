@@ -14,6 +14,7 @@ import dse.study_keys
 from dse import Study as LazyStudy
 from dse.config import CONFIG_NAME, render_config
 from dse.errors import StudyError
+from dse.exports.folders import OnExisting
 from dse.preparation import prepare
 from dse.results import Front, FrontResult
 from dse.study import Study, open_or_create, write_study
@@ -200,10 +201,10 @@ def test_an_unknown_design_is_named_with_those_there_are(study):
         study.export("../x")
 
 
-def test_export_again_replaces_only_an_export(study):
+def test_an_export_replaces_an_earlier_one_only_when_asked_to(study):
     name = study.chosen().name
     first = (study.folder / "exports" / name / "manifest.json").read_bytes()
-    study.export_again(name)
+    study.export(name.removeprefix("d"), on_existing=OnExisting.REPLACE)
     assert (study.folder / "exports" / name / "manifest.json").read_bytes() == first
     with pytest.raises(StudyError, match="exists and is not empty"):
         study.export(name)
@@ -211,8 +212,8 @@ def test_export_again_replaces_only_an_export(study):
     if name != "d01":
         other.mkdir()
         (other / "mine").write_text("keep")
-        with pytest.raises(StudyError, match="exists and is not empty"):
-            study.export_again("d01")
+        with pytest.raises(StudyError, match="exists and is no export"):
+            study.export("d01", on_existing=OnExisting.REPLACE)
         assert (other / "mine").read_text() == "keep"
 
 

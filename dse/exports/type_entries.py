@@ -174,7 +174,7 @@ def geometry(layer: Layer) -> dict[str, Any]:
     if isinstance(operation, Transpose):
         entry["order"] = list(operation.order)
     if isinstance(operation, Select):
-        entry |= {"axis": operation.axis, "index": operation.index}
+        entry["index"] = operation.index
     return entry
 
 

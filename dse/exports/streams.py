@@ -9,7 +9,7 @@ weight columns are put into that order instead.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -30,6 +30,8 @@ from emulation.network import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
 _SPATIAL = (Convolution, MaxPool, AveragePool)
@@ -54,7 +56,7 @@ def _order(network: Network, layer: Layer, orders: dict[str, NDArray[np.int64]])
             # moved[k] is the input's row-major index of the value at the output's index k
             moved = natural.reshape(shape).transpose(axes).reshape(-1)
             return np.argsort(moved)[orders[layer.inputs[0]]]
-        case Select(axis=axis, index=index):
+        case Select(axis=axis, index=index) if not is_flat(network.by_name[layer.inputs[0]], orders[layer.inputs[0]]):
             shape = network.by_name[layer.inputs[0]].shape
             places = np.unravel_index(orders[layer.inputs[0]], shape)
             taken = places[axis] == index
@@ -98,9 +100,9 @@ def stream_shape(layer: Layer, order: NDArray[np.int64]) -> tuple[int, ...]:
 
     A stream in neither order (an image that was flattened or transposed on the way) is a flat list.
     """
-    if np.array_equal(order, channels_last(layer.shape)):
+    if is_channels_last(layer, order):
         return (*layer.shape[1:], layer.shape[0])
-    return layer.shape if np.array_equal(order, np.arange(layer.elements)) else (layer.elements,)
+    return (layer.elements,) if is_flat(layer, order) else layer.shape
 
 
 def streamed_weight(layer: Layer, weight: NDArray[Any], input_order: NDArray[np.int64]) -> NDArray[Any]:
@@ -115,18 +117,56 @@ def streamed_weight(layer: Layer, weight: NDArray[Any], input_order: NDArray[np.
     return np.moveaxis(weight, (0, 1), (-1, -2))
 
 
-def reads_its_stream(network: Network, layer: Layer, orders: dict[str, NDArray[np.int64]]) -> bool:
-    """Whether a layer can take its inputs as they arrive; else a reordering buffer stands before it."""
-    if isinstance(layer.operation, Input | Reshape | Select | Transpose):
-        return True
-    for name in layer.inputs:
-        source = network.by_name[name]
-        flat_linear = isinstance(layer.operation, Linear) and len(source.shape) == 1
-        natural = np.arange(source.elements)
-        wanted = channels_last(source.shape) if _wants_image(network, layer) else natural
-        if not flat_linear and not np.array_equal(orders[name], wanted):
-            return False
-    return True
+class Reordering(NamedTuple):
+    """A stream that is put into another order before a layer reads it.
+
+    Attributes:
+        places: for each value the layer reads, its place in the stream that arrives.
+        shape: of which the new order is the row-major one.
+    """
+
+    places: NDArray[np.int64]
+    shape: tuple[int, ...]
+
+
+def reordered_inputs(
+    network: Network, layer: Layer, orders: Mapping[str, NDArray[np.int64]]
+) -> tuple[Reordering | None, ...]:
+    """What happens to each input of a layer before it reads it; None where the stream is taken as it arrives."""
+    return tuple(_reordered(network, layer, network.by_name[name], orders[name]) for name in layer.inputs)
+
+
+def _reordered(network: Network, layer: Layer, source: Layer, order: NDArray[np.int64]) -> Reordering | None:
+    if isinstance(layer.operation, Input | Reshape | Transpose):
+        return None
+    if isinstance(layer.operation, Select) and not is_flat(source, order):
+        return None
+    if isinstance(layer.operation, Linear) and len(source.shape) == 1:
+        return None
+    wanted = channels_last(source.shape) if _wants_image(network, layer) else np.arange(source.elements)
+    if np.array_equal(order, wanted):
+        return None
+    return Reordering(np.argsort(order)[wanted], stream_shape(source, wanted))
+
+
+def stream_axis(network: Network, layer: Layer, orders: Mapping[str, NDArray[np.int64]]) -> int:
+    """The axis of a concatenation or selection, counted in the shape of the streams it reads."""
+    operation, source = layer.operation, network.by_name[layer.inputs[0]]
+    if not isinstance(operation, Concat | Select):
+        raise TypeError(f"layer {layer.name!r} ({layer.kind}) has no axis")
+    reordered = _reordered(network, layer, source, orders[source.name])
+    order = orders[source.name] if reordered is None else orders[source.name][reordered.places]
+    return (operation.axis - 1) % len(source.shape) if is_channels_last(source, order) else operation.axis
+
+
+def is_channels_last(layer: Layer, order: NDArray[np.int64]) -> bool:
+    """Whether a stream of a layer's output is position by position, its channels side by side."""
+    return np.array_equal(order, channels_last(layer.shape))
+
+
+def is_flat(layer: Layer, order: NDArray[np.int64]) -> bool:
+    """Whether it is neither that nor in the network's own order: an image flattened or transposed on the way."""
+    return not is_channels_last(layer, order) and not np.array_equal(order, np.arange(layer.elements))
 
 
 def _wants_image(network: Network, layer: Layer) -> bool:

@@ -7,19 +7,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from dse.manifest_types import rounding_grid
+from dse.exports.type_entries import rounding_grid
 from emulation.block_tensors import BlockTensor
 from emulation.datapaths import Product
 from emulation.execution import accumulate, execute_layer
 from emulation.formats import FixedPoint
-from emulation.grids import grid_of
+from emulation.function_rules import LayerNormRule, SoftmaxRule
+from emulation.grids import Grid, grid_of
 from emulation.hardware import largest_product
-from emulation.network import Convolution, Relu
+from emulation.network import ENGINE_OPERATIONS, Add, AveragePool, Convolution, Relu
 from emulation.rules import Overflow
 from kernels.definitions.lmul import offset_exponent
+from kernels.rounding import INTEGER_GRID
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from emulation.engines import BlockSum, Engine, Register
     from emulation.execution import Tensor
@@ -68,13 +70,17 @@ def _limits(limits: ProductRange | None) -> dict[str, int]:
 
 
 def accumulator_entry(hardware: HardwareNetwork, hardware_layer: HardwareLayer) -> dict[str, Any]:
-    """The declared width is the worst case of these weights; beside it the worst case of the formats alone.
+    """What a layer's requantiser reads.
 
-    A narrow register and the sum over blocks have the width and the rule they were given; a register whose ``terms``
-    are blocks adds their exact dot products, scales included, where others add products.
+    The declared width of an exact sum is the worst case of these weights; beside it the worst case of the formats
+    alone. A narrow register and the sum over blocks have the width and the rule they were given; a register whose
+    ``terms`` are blocks adds their exact dot products, scales included, where others add products.
     """
-    bits = hardware.accumulator_bits(hardware_layer)
     layer, engine = hardware_layer.layer, hardware_layer.engine
+    operands = [hardware.edges[edge].grid for edge in hardware.network.input_edges(layer)]
+    if not isinstance(layer.operation, ENGINE_OPERATIONS):
+        return _exact(_largest_sum(hardware_layer, [grid.largest for grid in operands]).bit_length() + 1)
+    bits = hardware.accumulator_bits(hardware_layer)
     if engine is not None and engine.block_sum is not None and engine.block_sum.register is not None:
         return {"bits": bits, "signed": True, "terms": "blocks", **_register_entry(engine.block_sum.register)}
     if engine is not None and engine.block_sum is not None:
@@ -87,12 +93,44 @@ def accumulator_entry(hardware: HardwareNetwork, hardware_layer: HardwareLayer) 
         }
     if engine is not None and engine.register is not None:
         return {"bits": bits, "signed": True, **_register_entry(engine.register)}
-    operands = [hardware.edges[edge].grid for edge in hardware.network.input_edges(layer)]
     if hardware_layer.second is not None:
         operands.append(hardware_layer.second.grid)
     product = largest_product(engine, operands[0].largest, operands[1].largest)
-    format_bits = (hardware.network.depth(layer) * product).bit_length() + 1
-    return {"bits": bits, "signed": True, "overflow": "NEVER", "worst_case_bits": format_bits}
+    return _exact(bits, (hardware.network.depth(layer) * product).bit_length() + 1)
+
+
+def part_accumulator_entry(hardware: HardwareNetwork, name: str) -> dict[str, Any]:
+    """What the requantiser of a part of a concatenation reads: the integers of the layer ``name``."""
+    return _exact(hardware.edges[hardware.network.edge_of(name)].grid.largest.bit_length() + 1)
+
+
+def _exact(bits: int, worst_case_bits: int | None = None) -> dict[str, Any]:
+    return {"bits": bits, "signed": True, "overflow": "NEVER", "worst_case_bits": worst_case_bits or bits}
+
+
+def _largest_sum(hardware_layer: HardwareLayer, largest: Sequence[int]) -> int:
+    """The greatest magnitude a layer without an engine requantises, from those of its inputs."""
+    match hardware_layer.function, hardware_layer.layer.operation:
+        case SoftmaxRule(fields=fields), _:
+            return 1 << fields.reciprocal_bits
+        case LayerNormRule(fields=fields, multipliers=multipliers, offsets=offsets), _:
+            return fields.largest_result * max(map(abs, multipliers)) + max(map(abs, offsets))
+        case _, AveragePool(window=window):
+            return window.taps * largest[0]
+        case _, Add():
+            return sum(b * one for b, one in zip(hardware_layer.addend_multipliers, largest, strict=True))
+    return largest[0]
+
+
+def accumulator_grid(entry: Mapping[str, Any]) -> Grid:
+    """The integers that an accumulator's entry lets it hold."""
+    half = 1 << (entry["bits"] - 1)
+    grid = entry.get("grid", "integer")
+    return Grid(
+        low=entry.get("low", -half),
+        high=entry.get("high", half - 1),
+        mantissa_bits=INTEGER_GRID if grid == "integer" else grid["mantissa_bits"],
+    )
 
 
 def _register_entry(register: Register) -> dict[str, Any]:

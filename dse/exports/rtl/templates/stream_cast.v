@@ -1,0 +1,17 @@
+{% import "macros.v" as m %}
+// Integers times {{ multiplier }} / 2^{{ shift }} as codes, {{ lanes }} at once.
+{{ m.head(module, ports, clocked=true) -}}
+    reg valid = 1'b0;
+    wire advance = out_ready | ~valid;
+    assign in_ready = advance;
+    assign out_valid = valid;
+    always @(posedge clk) if (advance) valid <= in_valid;
+{% for lane in range(lanes) %}
+{% set value = "in_data[%d:%d]" | format((lane + 1) * bits - 1, lane * bits) %}
+    wire [{{ output - 1 }}:0] cast{{ lane }};
+    reg [{{ output - 1 }}:0] code{{ lane }};
+    {{ part.module }} requantise{{ lane }} (.x({{ value if signed else "{1'b0, " ~ value ~ "}" }}), .multiplier({{ multiplier_bits }}'d{{ multiplier }}), .y(cast{{ lane }}));
+    always @(posedge clk) if (advance) code{{ lane }} <= {{ "cast%d[%d] ? %d'd0 : " | format(lane, output - 1, output) if relu }}cast{{ lane }};
+    assign out_data[{{ (lane + 1) * output - 1 }}:{{ lane * output }}] = code{{ lane }};
+{% endfor %}
+endmodule
