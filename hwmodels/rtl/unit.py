@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final
+
+from hwmodels.code_templates import rendered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from jinja2 import Environment
 
 CLOCK: Final = "clk"
 """The clock of every unit that has one; it is no `Port`."""
@@ -175,26 +175,13 @@ def render(
         jinja2.UndefinedError: if the template uses a name it was not given.
     """
     module = module or module_name(family, parameters)
-    text = _environment().get_template(template).render(module=module, ports=ports, **parameters, **names)
+    text = rendered(template, __package__, module=module, ports=ports, **parameters, **names)
     return Unit(
         family=family,
         parameters=dict(parameters),
         module=module,
-        text=text.strip() + "\n",
+        text=text,
         ports=ports,
         parts=parts,
         latency=latency,
-    )
-
-
-@lru_cache(maxsize=1)
-def _environment() -> Environment:
-    import jinja2
-
-    return jinja2.Environment(
-        loader=jinja2.PackageLoader("hwmodels.rtl"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,  # noqa: S701 - Verilog, not HTML
     )

@@ -64,7 +64,7 @@ class Bench:
 
     def selection(self, seed: int, formats: Formats | None = None) -> tuple[int, ...]:
         """Option indices of a random valid design: formats are drawn first, if not given, then foldings for them."""
-        draw = random.Random(seed)  # noqa: S311 - not for secrets
+        draw = random.Random(seed)
         network = self.prepared.network
         edges = dict(formats.edges) if formats is not None else self._edges(draw)
         counts: dict[str, int] = {}
@@ -136,7 +136,7 @@ CERTIFICATE = Certificate(
 
 def make_bench(workload: str, **sections: Any) -> Bench:
     prepared = prepare(settings_of(workload, **sections))
-    draw = random.Random(workload)  # noqa: S311
+    draw = random.Random(workload)
     network = prepared.network
     edges = {(edge, one): draw.uniform(0.0, 0.1) for edge in network.edges for one in prepared.edge_menu(edge)}
     engines = {

@@ -60,7 +60,7 @@ def judged(bench):
     measured = [
         Losses(divergence=loss, cross_entropy_change=loss, accuracy=0.9, accuracy_change=-loss / 50) for loss in losses
     ]
-    draw = random.Random(2)  # noqa: S311 - not for secrets
+    draw = random.Random(2)
     noise = LossTable(
         edges={key: draw.random() for key in found.losses.edges},
         engines={key: draw.random() for key in found.losses.engines},
@@ -87,7 +87,7 @@ def test_the_metric_that_orders_best_wins(judged):
 def test_of_equally_good_metrics_the_most_direct_one_wins(judged):
     network, tables, designs, measured = judged
     right = tables[SensitivityMetric.FISHER]
-    draw = random.Random(3)  # noqa: S311 - not for secrets
+    draw = random.Random(3)
     nearly = LossTable(
         edges={key: value * draw.uniform(0.97, 1.03) for key, value in right.edges.items()},
         engines={key: value * draw.uniform(0.97, 1.03) for key, value in right.engines.items()},

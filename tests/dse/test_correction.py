@@ -84,7 +84,7 @@ def test_what_two_places_lose_together_is_found(drawn):
     first, second = (Place(kind=PlaceKind.WEIGHT, name=layer.name) for layer in network.engines[:2])
     pair = Pair(first=first, second=second)
     menus = [sorted({one.weights[place.name] for one in fitted + others}, key=str) for place in (first, second)]
-    draw = random.Random(0)  # noqa: S311 - not for secrets
+    draw = random.Random(0)
     values = {(left, right): draw.uniform(0, 0.3) for left in menus[0] for right in menus[1]}
     paired = dataclasses.replace(table, pairs={pair: values})
     truth = dataclasses.replace(table, pairs={pair: {key: 1.5 * value for key, value in values.items()}})

@@ -85,7 +85,7 @@ def test_the_excess_is_the_loss_together_less_both_apart(measured):
 
 def invented(found, seed=0):
     """Pairs of a network with terms drawn at random."""
-    draw = random.Random(seed)  # noqa: S311 - not for secrets
+    draw = random.Random(seed)
     prepared = found.prepared
     pairs = {}
     for pair in structural_pairs(prepared.network)[:3]:
@@ -137,7 +137,7 @@ def test_losses_can_be_exchanged_again_and_again(bench):
 def test_losses_of_a_shared_array_can_be_exchanged_too(settings):
     menu = {"weights": ["int4", "int8"], "activations": ["int4", "int8"]}
     prepared = prepare(settings("digits-mlp", formats=menu, architecture={"kind": "shared-engine", "array_pe": [8]}))
-    draw = random.Random(0)  # noqa: S311 - not for secrets
+    draw = random.Random(0)
     first, second = (
         LossTable(
             edges={(edge, one): draw.random() for edge in prepared.network.edges for one in prepared.edge_menu(edge)},

@@ -48,7 +48,7 @@ def run_on_array(inputs, weights, groups, array):
 
 @pytest.mark.parametrize("seed", range(40))
 def test_the_schedule_computes_a_layer_in_the_cycles_it_says(seed):
-    draw = random.Random(seed)  # noqa: S311
+    draw = random.Random(seed)
     groups = draw.choice((1, 1, 2, 3))
     outputs, depth, positions = groups * draw.randint(1, 9), draw.randint(1, 20), draw.randint(1, 5)
     array = Folding(pe=draw.randint(1, 6), simd=draw.randint(1, 7))

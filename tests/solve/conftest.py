@@ -23,7 +23,7 @@ OBJECTIVES = {
 
 def make_random_problem(seed, objectives, largest_layers=6, largest_options=8, designs=20_000):
     """A problem with chain, residual or no couplings, capped or not; None where its parts contradict each other."""
-    generator = random.Random(seed)  # noqa: S311
+    generator = random.Random(seed)
     count = generator.randint(1, largest_layers)
     most = max(2, min(largest_options, int(designs ** (1 / count))))
     layers = [

@@ -15,7 +15,7 @@ def draw_problem(seed, *, designs=20_000):
     One design is drawn first and everything is made to allow it, so that no problem is infeasible by accident; one in
     ten caps is set below it on purpose.
     """
-    draw = random.Random(seed)  # noqa: S311
+    draw = random.Random(seed)
     count, most = draw.randint(1, 6), draw.randint(2, 8)
     while most**count > designs:
         most -= 1
@@ -45,7 +45,7 @@ def draw_problem(seed, *, designs=20_000):
 
 def draw_filling_problem(seed, *, designs=20_000):
     """The same with a utilisation of one to four resources among the objectives, beside one or two others."""
-    problem, draw = draw_problem(seed, designs=designs), random.Random(seed)  # noqa: S311
+    problem, draw = draw_problem(seed, designs=designs), random.Random(seed)
     limits = {}
     for name in draw.sample(["lut", "dsp", "bram", "energy"], draw.randint(1, 4)):
         total = sum(int(layer.column(name).max()) for layer in problem.layers)

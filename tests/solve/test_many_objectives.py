@@ -11,7 +11,7 @@ from tests.solve.drawn_problems import draw_problem, enumerate_front
 
 def draw_many(seed):
     """A drawn problem with two to five objectives, one of which may be a utilisation; few values, so many ties."""
-    problem, draw = draw_problem(seed, designs=150), random.Random(seed)  # noqa: S311
+    problem, draw = draw_problem(seed, designs=150), random.Random(seed)
     objectives = [AttributeObjective(name=name) for name in ("loss", "lut", "cycles", "energy")]
     if draw.random() < 0.5:
         objectives[1] = UtilisationObjective(name="filling", limits={"lut": 10**6, "dsp": 9})

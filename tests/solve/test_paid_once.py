@@ -26,7 +26,7 @@ OBJECTIVES = {
 
 def make_shared_problem(seed, objectives):
     """An array of a few shapes, layers coupled to it and to each other, two kinds of items; None if nothing fits."""
-    draw = random.Random(seed)  # noqa: S311
+    draw = random.Random(seed)
     shapes = draw.randint(1, 3)
     array = [
         {"shape": shape, "luts": draw.randint(0, 9), "dsps": draw.randint(0, 2), "cycles": draw.randint(2, 9)}

@@ -16,7 +16,7 @@ from dse.solve.result import Infeasible, PrecisionError, SolverVersionError, Sta
 
 def some_epsilons(seed, problem, designs, first):
     """Bounds on other objectives taken from a design, sometimes one below it."""
-    generator = random.Random(seed)  # noqa: S311
+    generator = random.Random(seed)
     if not designs or generator.random() < 0.25:
         return {}
     vector = generator.choice(sorted(designs))
@@ -70,7 +70,7 @@ def test_the_declared_model_has_the_same_optimum(seed, objectives, random_proble
 
 def test_an_epsilon_of_ten_million_is_kept_to_the_unit():
     """With default tolerances HiGHS returns loss 10,524,009 as optimal for an epsilon of 10,524,008 on such tables."""
-    generator = random.Random(5)  # noqa: S311
+    generator = random.Random(5)
     layers = []
     for position in range(8):
         losses = sorted((generator.randint(0, 4_000_000) for _ in range(12)), reverse=True)
@@ -180,7 +180,7 @@ def test_a_step_of_a_million_is_not_lost():
 @pytest.mark.parametrize("limits", [(53_200, 106_400, 220), (230_400, 460_800, 1_728), (999_983, 1_000_003, 97)])
 def test_utilisation_of_real_devices_is_exact_to_the_last_part_per_million(limits):
     """Minima by enumeration, as first, last and bounded objective, where neighbours are a part per million apart."""
-    generator = random.Random(limits[0])  # noqa: S311
+    generator = random.Random(limits[0])
     names = ("luts", "flip_flops", "dsps")
     layers = [
         LayerTable.from_options(

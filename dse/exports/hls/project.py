@@ -6,10 +6,9 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from dse.exports.hls.network import network_code
 from dse.exports.hls.pipelines import SHALLOW
+from hwmodels.code_templates import rendered
 
 if TYPE_CHECKING:
     from dse.exports.hls.network import NetworkCode
@@ -80,15 +79,7 @@ def _copy(header: Path, folder: Path) -> None:
 
 
 def _render(name: str, folder: Path, facts: dict[str, Any]) -> None:
-    environment = Environment(  # noqa: S701 - C++ and Tcl, not HTML; all names in it are safe
-        loader=FileSystemLoader(_HERE / "templates"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    text = environment.get_template(f"{name}.j2").render(facts)
-    (folder / name).write_text(text, encoding="utf-8")
+    (folder / name).write_text(rendered(f"{name}.j2", __package__, **facts), encoding="utf-8")
 
 
 def _harmless(text: str) -> str:
