@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 VENV := .venv
+FINN := .venv-finn
 BIN := $(VENV)/bin
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 CI_TOOLS := g++ iverilog verilator opensta qflow-tech-osu018 chromium
@@ -34,8 +35,8 @@ structure: $(VENV)/installed-dev
 pytest: $(VENV)/installed-dev
 	$(BIN)/pytest --numprocesses auto -m "not slow"
 
-slow: $(VENV)/installed-dev ## the tests that take long
-	$(BIN)/pytest --numprocesses auto -m slow
+slow: $(FINN)/installed ## the tests that take long
+	FINN_PYTHON=$(CURDIR)/$(FINN)/bin/python $(BIN)/pytest --numprocesses auto -m slow
 
 mutate: $(VENV)/installed-dev ## plant known faults one by one; fails if the tests miss one
 	$(BIN)/python -m tests.mutation.mutate
@@ -43,7 +44,7 @@ mutate: $(VENV)/installed-dev ## plant known faults one by one; fails if the tes
 bench: $(VENV)/installed-peers ## measure speeds, hold costs against their bars, write reports/published/*.md
 	$(BIN)/python -m tests.benchmarks.bench
 
-peers: $(VENV)/installed-peers ## install what benchmarks measure beside us
+peers: $(VENV)/installed-peers $(FINN)/installed ## install what benchmarks and slow tests measure beside us
 
 reports: $(VENV)/installed-report ## rebuild reports/published from a fresh exploration of digits and the committed rows
 	$(BIN)/python -m dse.publish reports/published/digits
@@ -70,6 +71,12 @@ $(VENV)/installed-peers: tests/peers.txt $(VENV)/installed-dev
 	@for python in python3.14 python3.13 python3.12; do command -v $$python >/dev/null || continue; $$python -m venv .venv-augmecon && .venv-augmecon/bin/pip install --quiet -r tests/peers-augmecon.txt; break; done
 	@touch $@
 
+$(FINN)/installed: tests/finn.txt $(VENV)/installed-dev
+	$(BIN)/python -m venv --clear $(FINN)
+	$(FINN)/bin/python -m pip install --quiet --no-deps -r tests/finn.txt
+	@site='import sysconfig; print(sysconfig.get_path("purelib"))'; $(BIN)/python -c "$$site" > "$$($(FINN)/bin/python -c "$$site")/ours.pth"
+	@touch $@
+
 check-python:
 	@command -v $(PYTHON) >/dev/null || { echo "bitfront needs Python 3.11 or newer, and there is no $(PYTHON): install one, or name yours with make PYTHON=/path/to/python3" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "bitfront needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) -c 'import platform; print(platform.python_version())'): name another one with make PYTHON=/path/to/python3" >&2; exit 1; }
@@ -77,5 +84,5 @@ check-python:
 	@test -d $(VENV) || test "$$(df -Pm . | awk 'NR==2{print $$4}')" -ge $(NEEDED_MEGABYTES) || { echo "bitfront needs $(NEEDED_MEGABYTES) MB of free disk here (about 8 GB if pip picks a CUDA build of torch, see README.md), and $$(df -Pm . | awk 'NR==2{print $$4}') MB are free: make room, or work in another folder" >&2; exit 1; }
 
 clean: ## remove the environment and all caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info build
+	rm -rf $(VENV) $(FINN) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

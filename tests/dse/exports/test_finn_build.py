@@ -24,7 +24,7 @@ from tests.dse.exports.test_mutations import (
     transposed_weights,
     truncation,
 )
-from tests.missing_tools import foreign
+from tests.missing_tools import foreign, skip_or_fail
 
 onnx = foreign("onnx", "pip install onnx==1.21.0")
 foreign("qonnx", "pip install qonnx==1.0.0")
@@ -221,12 +221,11 @@ def test_without_finn_nothing_is_claimed(small_export, tmp_path, monkeypatch):
     assert outcome.text.startswith("finn-plus is not installed: install finn-plus 1.6.1 in an environment of its own")
 
 
-@pytest.mark.skipif(
-    not os.environ.get(PYTHON_VARIABLE), reason=f"{PYTHON_VARIABLE} names no environment with finn-plus"
-)
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["small_export", "digits_export", "deep_export"])
 def test_finn_counts_the_same_cycles(request, name, tmp_path):
+    if not os.environ.get(PYTHON_VARIABLE):
+        skip_or_fail(f"{PYTHON_VARIABLE} names no environment with finn-plus (make slow makes one)")
     manifest = Manifest.read(request.getfixturevalue(name))
     outcome = ESTIMATES.run(manifest, write(manifest, tmp_path))
     assert outcome.status is Status.PASSED, outcome
