@@ -6,13 +6,13 @@ VENV := .venv
 FINN := .venv-finn
 BIN := $(VENV)/bin
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
-CI_TOOLS := g++ iverilog verilator opensta qflow-tech-osu018 chromium
+CI_TOOLS := g++ iverilog verilator opensta qflow-tech-osu018 chromium espeak-ng
 TRITON := triton==3.9.0
 # What a CPU build of torch and all other packages take, with room for their downloads.
 NEEDED_MEGABYTES := 4000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types structure pytest slow mutate bench peers reports ci-tools check-python clean
+.PHONY: help demo test lint types structure pytest slow mutate bench peers workloads reports ci-tools check-python clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,7 +35,7 @@ structure: $(VENV)/installed-dev
 pytest: $(VENV)/installed-dev
 	$(BIN)/pytest --numprocesses auto -m "not slow"
 
-slow: $(FINN)/installed ## the tests that take long
+slow: $(FINN)/installed $(VENV)/installed-workloads ## the tests that take long
 	FINN_PYTHON=$(CURDIR)/$(FINN)/bin/python $(BIN)/pytest --numprocesses auto -m slow
 
 mutate: $(VENV)/installed-dev ## plant known faults one by one; fails if the tests miss one
@@ -45,6 +45,8 @@ bench: $(VENV)/installed-peers ## measure speeds, hold costs against their bars,
 	$(BIN)/python -m tests.benchmarks.bench
 
 peers: $(VENV)/installed-peers $(FINN)/installed ## install what benchmarks and slow tests measure beside us
+
+workloads: $(VENV)/installed-workloads ## install the packages whose networks and data some workloads read
 
 reports: $(VENV)/installed-report ## rebuild reports/published from a fresh exploration of digits and the committed rows
 	$(BIN)/python -m dse.publish reports/published/digits
@@ -69,6 +71,10 @@ $(VENV)/installed-peers: tests/peers.txt $(VENV)/installed-dev
 	$(BIN)/python -m pip install --quiet --no-deps -r tests/peers.txt
 	@# pyaugmecon, which the optimiser is measured beside, wants a newer Python; without one its lines stay empty.
 	@for python in python3.14 python3.13 python3.12; do command -v $$python >/dev/null || continue; $$python -m venv .venv-augmecon && .venv-augmecon/bin/pip install --quiet -r tests/peers-augmecon.txt; break; done
+	@touch $@
+
+$(VENV)/installed-workloads: emulation/workloads/packages.txt $(VENV)/installed-dev
+	$(BIN)/python -m pip install --quiet --no-deps -r $<
 	@touch $@
 
 $(FINN)/installed: tests/finn.txt $(VENV)/installed-dev

@@ -15,11 +15,11 @@ import typer
 from dse import cli_table
 from dse.cli_characterise import characterise
 from dse.cli_export import export, verify
+from dse.cli_init import init, new_config
 from dse.doctor import Verdict, check_packages, examine
 from dse.errors import InfeasibleError, NotExportableError, StudyError
 
 if TYPE_CHECKING:
-    from dse.config import StudyConfig
     from dse.results import Front
     from dse.study import Study
 
@@ -60,19 +60,7 @@ def main() -> None:
         raise
 
 
-@app.command()
-def init(
-    folder: Annotated[Path, typer.Argument(help="folder to make", show_default=False)],
-    workload: Annotated[str, typer.Option(help="built-in workload or package.module:name")] = "digits",
-    device: DeviceName = "xc7z020",
-) -> None:
-    """Make a study folder with a commented study.toml in which every setting stands."""
-    from dse.config import write_study
-    from dse.terminal import relative, say
-
-    write_study(folder, _config(workload, device))
-    path = relative(folder)
-    say(f"wrote {path}/study.toml. Next: bitfront explore {path}")
+app.command()(init)
 
 
 @app.command()
@@ -152,6 +140,8 @@ def front(
     max_points: cli_table.MaxPoints = None,
     method: cli_table.MethodName = "auto",
     verify: cli_table.Verify = 0,
+    prices: cli_table.Prices = False,
+    edit: cli_table.EditOf = "",
 ) -> None:
     """Solve for the Pareto front, with a certificate per design, and print it: of a study, or of any table."""
     if (study_folder is None) == (problem is None):
@@ -166,7 +156,9 @@ def front(
             max_points=max_points,
             method=method,
         )
-        cli_table.print_table_front(found, verify=verify, as_json=as_json)
+        cli_table.print_table_front(
+            found, verify=verify, as_json=as_json, prices=prices, edit=edit, time_limit=time_limit
+        )
         return
     with _open(study_folder or Path()) as study:
         _print_front(study, study.front(jobs=jobs or None), as_json=as_json)
@@ -319,21 +311,6 @@ def doctor(as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
-def _config(workload: str, device: str) -> StudyConfig:
-    from dse.config import check_config
-    from emulation.workloads import find_workload
-    from hwmodels.devices import device_names, load_device
-
-    try:
-        find_workload(workload)
-        load_device(device)
-    except ValueError as error:
-        raise StudyError(str(error)) from error
-    if device not in device_names():
-        device = str(Path(device).resolve())  # the study may be opened from another working folder
-    return check_config({"network": {"workload": workload}, "device": {"name": device}}, source="bitfront init")
-
-
 def _open(folder: Path) -> Study:
     from dse.study import Study
 
@@ -350,7 +327,7 @@ def _study_of(target: str, folder: Path | None) -> Study:
         if folder is not None:
             raise StudyError(f"{target} is a study folder already: --folder goes with a built-in workload only")
         return Study.open(target)
-    config = _config(target, "xc7z020")
+    config = new_config(target, "xc7z020")
     return open_or_create(folder or Path("studies") / target.replace(":", "-"), config)
 
 

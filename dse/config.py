@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from dse.config_accuracy import AccuracySection, Section
+from dse.config_front import FrontSection
+from dse.config_network import NetworkSection
 from dse.errors import StudyError
 from dse.menus import Kind, is_for_weights_only, kind_of, multiplies_by_default
 from emulation.catalogue import parse
@@ -29,14 +31,6 @@ STUDY_VERSION = 1
 """Version of the study file and of the database beside it; a higher one comes from a newer bitfront."""
 
 CONFIG_NAME = "study.toml"
-
-
-class NetworkSection(Section):
-    """What is explored."""
-
-    workload: Annotated[
-        str, Field(description="a built-in workload (digits, digits-deep, digits-mlp) or package.module:name of one")
-    ] = "digits"
 
 
 class DataSection(Section):
@@ -81,6 +75,13 @@ class FormatsSection(Section):
     zero_channels: Annotated[
         Literal["refuse", "keep"], Field(description="output channels whose weights are all zero")
     ] = "refuse"
+    gelu: Annotated[
+        Literal["table", "polynomial"],
+        Field(
+            description="how GELU is computed: a table, for tensors of at most 10 bits, or a polynomial for erf, for "
+            "tensors of any width"
+        ),
+    ] = "table"
     output: Annotated[str, Field(description="format of the network's result (not a decision)")] = "int16"
     multiplier_bits: Annotated[
         int, Field(ge=2, le=31, description="width of the dyadic requantisation multipliers b in b * 2^-c")
@@ -261,19 +262,6 @@ class ArchitectureSection(Section):
         if len(set(value)) != len(value):
             raise ValueError(f"{list(value)} names one of them twice")
         return value
-
-
-class FrontSection(Section):
-    """How much of the front is computed."""
-
-    solves: Annotated[
-        int, Field(ge=3, le=1000, description="designs at most; where HiGHS is asked, solver calls at most")
-    ] = 60
-    time_limit_seconds: Annotated[float, Field(gt=0, description="for the whole front")] = 300.0
-    loss_unit: Annotated[
-        float, Field(ge=1e-12, description="losses are rounded to integers of this many nats before solving")
-    ] = 1e-5
-    max_lanes: Annotated[int, Field(ge=1, description="multiplications per cycle of one engine at most")] = 4096
 
 
 class StudyConfig(Section):

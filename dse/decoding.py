@@ -36,7 +36,7 @@ def design_of(prepared: Prepared, tables: DecisionTables, point: Point, *, name:
         if table.pair is None  # no hardware, only a loss
     ]
     added = point.objectives["loss"] * tables.loss_unit
-    loss = tables.losses.of_sum(added)
+    loss = tables.nats(point.objectives["loss"])
     parts = tuple(
         Part(
             layer=table.layer,

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dse.errors import StudyError
 from dse.menus import arithmetics_of, multiplies_by_default
+from dse.onnx_models import onnx_model
 from dse.store import context_key
+from dse.torch_models import check_priced, torch_model
 from emulation.calibrated import CalibratedNetwork, Scalings
 from emulation.calibration import edge_ranges
 from emulation.catalogue import parse
 from emulation.datapaths import Arithmetic, Requantisation
 from emulation.float_execution import run_float
-from emulation.function_operations import Lstm
+from emulation.function_operations import Gelu, GeluForm, Lstm
 from emulation.hardware import SEMANTICS
 from emulation.losses import Yardstick, yardstick
 from emulation.network import MatMul, Network
@@ -32,9 +36,9 @@ from emulation.quantisers import (
     Scaling,
     ZeroChannels,
 )
-from emulation.read_torch import read_torch
+from emulation.read_onnx import OnnxModel
 from emulation.sensitivity import EdgeProbe, EngineProbe, Probe, SensitivityBench
-from emulation.workloads import LoadedWorkload, Samples, load_workload
+from emulation.workloads import LoadedWorkload, Samples, Splits, load_workload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +75,8 @@ class Prepared:
             network=network_hash(self.network),
             calibration=samples_hash(self.calibration),
             samples=samples_hash(samples),
-            scalings=repr(self.calibrated.scalings),
+            scalings=repr(self.calibrated.scalings) + self.calibrated.own_text,
+            task=str(self.workload.workload.task),
             semantics=SEMANTICS,
         )
 
@@ -137,12 +142,19 @@ class Prepared:
 
     def bench(self) -> SensitivityBench:
         """The bench that measures probes on the sensitivity samples."""
-        return SensitivityBench(self.calibrated, self.sensitivity.inputs, self.sensitivity.labels)
+        task = self.workload.workload.task
+        return SensitivityBench(self.calibrated, self.sensitivity.inputs, self.sensitivity.labels, task)
 
     def float_yardstick(self, samples: Samples) -> Yardstick:
         """The float network's answers on some samples."""
         tensors = run_float(self.network, samples.inputs)
-        return yardstick(tensors[self.network.output].numpy(), samples.labels)
+        return yardstick(tensors[self.network.output].numpy(), samples.labels, self.workload.workload.task)
+
+    @cached_property
+    def worst_loss(self) -> float:
+        """Largest predicted loss that designs of the study may have, nats; infinite if it is not bounded."""
+        share = self.config.front.worst_loss
+        return math.inf if share == "off" else share * self.float_yardstick(self.sensitivity).guessing_loss
 
     def probes(self) -> tuple[Probe, ...]:
         """Everything a sweep measures: each edge in each format, each engine in each datapath.
@@ -192,12 +204,21 @@ def prepare(config: StudyConfig) -> Prepared:
     """
     try:
         workload = load_workload(config.network.workload)
-        network = read_torch(workload.network, workload.splits.calibration.inputs, name=workload.name)
-        splits, data = workload.splits, config.data
+        model, splits = _model(config, workload)
+        network = model.network
+        if config.formats.gelu == "polynomial":
+            network = _with_polynomials(network)
+        data = config.data
         calibration = _first(splits.calibration, data.calibration_samples, "calibration_samples")
         tensors = run_float(network, calibration.inputs)
         ranges = edge_ranges(network, {name: tensor.numpy() for name, tensor in tensors.items()})
-        calibrated = CalibratedNetwork(network=network, ranges=ranges, scalings=scalings(config.formats))
+        calibrated = CalibratedNetwork(
+            network=network,
+            ranges=ranges,
+            scalings=_rounded(scalings(config.formats), model),
+            own_edges=model.edges,
+            own_weights=model.weights,
+        )
         _check_scales(calibrated, config.formats)
     except ValueError as error:
         raise StudyError(str(error)) from error
@@ -215,10 +236,33 @@ def prepare(config: StudyConfig) -> Prepared:
     return prepared
 
 
+def _model(config: StudyConfig, workload: LoadedWorkload) -> tuple[OnnxModel, Splits]:
+    """The network to explore, with the quantisers that a file brings, and the data as it reads them."""
+    if config.network.onnx:
+        return onnx_model(Path(config.network.onnx), workload), workload.splits
+    network, splits = torch_model(config.network, workload)
+    return OnnxModel(network=network), splits
+
+
+def _rounded(chosen: Scalings, model: OnnxModel) -> Scalings:
+    """Casts round as the quantisers of a file do."""
+    return replace(chosen, requantisation=replace(chosen.requantisation, rounding=model.rounding))
+
+
+def _with_polynomials(network: Network) -> Network:
+    """The network with every GELU by a polynomial; it stands for torch's default form alone."""
+    table, polynomial = Gelu(form=GeluForm.ERROR_FUNCTION), Gelu(form=GeluForm.POLYNOMIAL)
+    layers = tuple(
+        replace(layer, activation=polynomial) if layer.activation == table else layer for layer in network.layers
+    )
+    return replace(network, layers=layers)
+
+
 def _check_menus(prepared: Prepared) -> None:
     """Every tensor needs a format and every layer a datapath: said before anything is measured."""
     section = prepared.config.formats
     network = prepared.network
+    check_priced(network)
     for edge in network.edges:
         if not prepared.edge_menu(edge):
             raise StudyError(

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-import torch.nn.functional as nnf
 
 from dse.sensitivity_metrics import SensitivityMetric
 from emulation.float_execution import run_layer
 from emulation.network import MOVING_OPERATIONS, Input
 from emulation.sensitivity import EdgeProbe, place_of
+from emulation.task_losses import summed_cross_entropy
+from emulation.tasks import CLASSIFICATION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from emulation.formats import Format
     from emulation.network import Layer, Network
     from emulation.sensitivity import EngineProbe, Probe, Response, SensitivityBench
+    from emulation.tasks import Task
 
 TRACE_SAMPLES = 128
 """Samples that Hessian traces are estimated on: HAWQ-V2 finds traces converged from 128 to 512 samples (section 4)."""
@@ -54,13 +56,15 @@ class Slopes:
     weight_traces: Mapping[str, float]
 
 
-def slopes_of(network: Network, samples: NDArray[np.float32], labels: NDArray[np.int64]) -> Slopes:
-    """All derivatives of a float network on samples ``(samples, *sample)`` with labels ``(samples,)``."""
-    shifts, _, loss = _loss(network, samples, labels)
+def slopes_of(
+    network: Network, samples: NDArray[np.float32], labels: NDArray[np.int64], task: Task = CLASSIFICATION
+) -> Slopes:
+    """All derivatives of a float network on samples ``(samples, *sample)`` with the labels of the task."""
+    shifts, _, loss = _loss(network, samples, labels, task)
     places = list(shifts)
     gradients = torch.autograd.grad(loss, [shifts[name] for name in places], allow_unused=True)
     first = np.linspace(0, len(samples) - 1, min(TRACE_SAMPLES, len(samples))).round().astype(np.int64)
-    edge_traces, weight_traces = _traces(network, samples[first], labels[first])
+    edge_traces, weight_traces = _traces(network, samples[first], labels[first], task)
     return Slopes(
         gradients={
             name: torch.zeros_like(shifts[name]) if found is None else found.detach()
@@ -72,7 +76,7 @@ def slopes_of(network: Network, samples: NDArray[np.float32], labels: NDArray[np
 
 
 def _loss(
-    network: Network, samples: NDArray[np.float32], labels: NDArray[np.int64]
+    network: Network, samples: NDArray[np.float32], labels: NDArray[np.int64], task: Task
 ) -> tuple[Tensors, Tensors, torch.Tensor]:
     """Zeros added to each layer's output, weights, and the sum of the losses as a function of both."""
     tensors: Tensors = {}
@@ -92,18 +96,18 @@ def _loss(
             shifts[layer.name] = torch.zeros_like(values, requires_grad=True)
             values = values + shifts[layer.name]
         tensors[layer.name] = values
-    loss = nnf.cross_entropy(tensors[network.output], torch.from_numpy(labels), reduction="sum")
+    loss = summed_cross_entropy(tensors[network.output], labels, task)
     return shifts, weights, loss
 
 
 def _traces(
-    network: Network, samples: NDArray[np.float32], labels: NDArray[np.int64]
+    network: Network, samples: NDArray[np.float32], labels: NDArray[np.int64], task: Task
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Hutchinson: the mean of v^T H v over signs v at random is the trace.
 
     Each tensor has draws of its own: in one draw for all, what others contribute averages out only slowly.
     """
-    shifts, weights, loss = _loss(network, samples, labels)
+    shifts, weights, loss = _loss(network, samples, labels, task)
     variables = [*shifts.values(), *weights.values()]
     gradients = torch.autograd.grad(loss, variables, create_graph=True, allow_unused=True)
     draw = torch.Generator().manual_seed(TRACE_SEED)
@@ -139,7 +143,7 @@ class ProxyBench:
     @classmethod
     def of(cls, bench: SensitivityBench, samples: NDArray[np.float32], labels: NDArray[np.int64]) -> ProxyBench:
         """The proxies of a bench, on the samples it was made with."""
-        return cls(bench=bench, slopes=slopes_of(bench.network, samples, labels))
+        return cls(bench=bench, slopes=slopes_of(bench.network, samples, labels, bench.yardstick.task))
 
     @property
     def _calibrated(self) -> CalibratedNetwork:

@@ -20,10 +20,7 @@ from dse.comparison import (
 )
 from dse.confidence import Band, bands_of
 from dse.config import CONFIG_NAME, StudyConfig, load_config, write_study
-from dse.decoding import design_of
-from dse.designs import Design, DesignKind
 from dse.errors import StudyError
-from dse.explanation import explain_caps
 from dse.exports.folders import OnExisting
 from dse.exports.parameters import export_design
 from dse.measurement import measure_formats, outputs_of
@@ -35,7 +32,7 @@ from dse.refinement_results import Refinement, keep_bands, stored_bands, stored_
 from dse.report_data import report_data
 from dse.results import Front, FrontResult, MeasuredSaving
 from dse.shared_tables import study_tables
-from dse.solving import problem_of, solve_front
+from dse.solving import explained, solve_front
 from dse.store import Store
 from dse.study_keys import front_key, settings_key
 from dse.sweep import LossTable, SweepOutcome, accuracy_change, loss_table, run_sweep
@@ -49,8 +46,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from dse.decision_tables import DecisionTables
+    from dse.designs import Design
     from dse.exports.parameters import Exported
-    from dse.solve.result import Point
     from emulation.calibrated import Formats
     from emulation.losses import Losses
     from emulation.workloads import Samples
@@ -330,12 +327,7 @@ class Study:
 
     def explain(self, limits: dict[str, int] | None = None) -> str:
         """Why the caps cannot be met and what would help, or that they can; ``limits`` replace usable resources."""
-        seconds = self.config.front.time_limit_seconds
-        return explain_caps(problem_of(self.tables), limits or {}, describe=self._describe, time_limit_seconds=seconds)
-
-    def _describe(self, point: Point) -> str:
-        design = design_of(self.prepared, self.tables, point, name="cheapest", kind=DesignKind.FRONT)
-        return f"{design.summary}; {design.energy_in_words}"
+        return explained(self.prepared, self.tables, limits or {})
 
     def _front_key(self) -> str:
         return front_key(self._settings_key(), self.refinement)

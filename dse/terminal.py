@@ -233,7 +233,7 @@ def closing_words(result: FrontResult, device: Device) -> list[str]:
     words = [
         f"complete: {'yes' if result.complete else 'no, ' + result.why_incomplete}",
         f"solver: {result.solves} calls in {result.solve_seconds:.1f} s; {proven} of {len(result.designs)} designs are "
-        "proven optimal within their bounds (gap 0)",
+        "proven efficient",
         (
             f"measured: {len(kept)} of {len(result.designs)} designs are nondominated by measured validation loss; "
             f"{len(assignments)} distinct format assignments"

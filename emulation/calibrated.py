@@ -10,6 +10,7 @@ from emulation.calibration import EdgeRange, fit_sign, scale_edge, scale_weights
 from emulation.compatibility import block_axis, edge_can_have, engine_can_use
 from emulation.datapaths import Arithmetic, Requantisation
 from emulation.engines import lower_engine
+from emulation.formats import FixedPoint
 from emulation.hardware import engine_bound
 from emulation.lowering import Assignment, lower
 from emulation.quantisers import Granularity, Quantiser, ScaledQuantiser, Scaling
@@ -55,20 +56,34 @@ class Formats:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CalibratedNetwork:
-    """Network, ranges and scalings; scaled quantisers are computed once per tensor and format."""
+    """Network, ranges and scalings; scaled quantisers are computed once per tensor and format.
+
+    ``own_edges`` and ``own_weights`` are quantisers that come with the network (trained with it, in a QONNX file): a
+    tensor that gets the format of its own one is cast as that says, whatever its range.
+    """
 
     network: Network
     ranges: Mapping[str, EdgeRange]
     scalings: Scalings
+    own_edges: Mapping[str, ScaledQuantiser] = field(default_factory=dict)
+    own_weights: Mapping[str, ScaledQuantiser] = field(default_factory=dict)
     _edges: dict[tuple[str, Format], ScaledQuantiser] = field(default_factory=dict, repr=False)
     _weights: dict[tuple[str, Format], ScaledQuantiser] = field(default_factory=dict, repr=False)
 
     def edge_format(self, edge: str, number_format: Format) -> Format:
-        """The format as this edge uses it: unsigned integers where no value is negative."""
+        """The format as this edge uses it: unsigned integers where no value is negative, or its own of that width."""
+        own = self.own_edges.get(edge)
+        if own is not None and isinstance(own.format, FixedPoint) and isinstance(number_format, FixedPoint):
+            shapes = [(one.width, one.fraction_bits) for one in (own.format, number_format)]
+            if shapes[0] == shapes[1]:
+                return own.format
         return fit_sign(number_format, self.ranges[edge])
 
     def edge(self, edge: str, number_format: Format) -> ScaledQuantiser:
         """The scaled quantiser of an edge."""
+        own = self.own_edges.get(edge)
+        if own is not None and own.format == number_format:
+            return own
         key = (edge, number_format)
         if key not in self._edges:
             quantiser = Quantiser(format=number_format, scaling=self.scalings.activation)
@@ -78,11 +93,20 @@ class CalibratedNetwork:
 
     def weights(self, layer: str, number_format: Format) -> ScaledQuantiser:
         """The scaled quantiser of a layer's weights."""
+        own = self.own_weights.get(layer)
+        if own is not None and own.format == number_format:
+            return own
         key = (layer, number_format)
         if key not in self._weights:
             quantiser = Quantiser(format=number_format, scaling=self.scalings.weight)
             self._weights[key] = scale_weights(quantiser, self.network.by_name[layer])
         return self._weights[key]
+
+    @property
+    def own_text(self) -> str:
+        """Canonical text of the quantisers that came with the network; empty if there are none."""
+        every = {**self.own_edges, **{f"{name} weights": one for name, one in self.own_weights.items()}}
+        return "".join(repr((name, repr(one.quantiser), one.unit.tolist())) for name, one in every.items())
 
     def edge_can_have(self, edge: str, number_format: Format) -> bool:
         """Whether hardware mode defines this edge in this format (`emulation.compatibility`)."""

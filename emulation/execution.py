@@ -23,8 +23,11 @@ from emulation.network import (
     Linear,
     MatMul,
     MaxPool,
+    Multiply,
+    Repeat,
     Reshape,
     Select,
+    Slice,
     Transpose,
 )
 from emulation.requantisation import concatenate, requantise_tensor
@@ -109,12 +112,16 @@ def execute_layer(hardware_layer: HardwareLayer, inputs: Sequence[Tensor]) -> Te
             return _max_pool(layer.operation, inputs[0])
         case Select(axis=axis, index=index):
             return inputs[0].take(index, axis=axis + 1)
+        case Slice(axis=axis, start=start, stop=stop, step=step):
+            return inputs[0][(slice(None),) * (axis + 1) + (slice(start, stop, step),)]
+        case Repeat(times=times):
+            return _repeat(inputs[0], times)
         case _ if isinstance(hardware_layer.function, TableRule):
             return table_integers(hardware_layer.function, inputs[0])
         case Concat(axis=axis):
             unit = float(hardware_layer.output.unit[0])
             return concatenate(hardware_layer.part_requantisers, inputs, axis=axis + 1, unit=unit)
-        case Convolution() | Activate() | AveragePool() | Add():
+        case Convolution() | Activate() | AveragePool() | Add() | Multiply():
             channel_axis = 1
         case _:
             channel_axis = -1
@@ -156,6 +163,8 @@ def accumulate(hardware_layer: HardwareLayer, inputs: Sequence[Tensor]) -> NDArr
             first, second = hardware_layer.addend_multipliers
             joined: NDArray[Any] = _roomy(inputs[0], 2 * first) * first + _roomy(inputs[1], 2 * second) * second
             return joined
+        case Multiply():
+            return _product(inputs[0], inputs[1])
         case _:
             values: NDArray[Any] = inputs[0]
             return values
@@ -166,6 +175,12 @@ def _roomy(values: NDArray[Any], growth: int) -> NDArray[Any]:
     if values.dtype == object or int(np.abs(values).max(initial=0)) * growth < 1 << 62:
         return values
     return values.astype(object)
+
+
+def _product(left: NDArray[Any], right: NDArray[Any]) -> NDArray[Any]:
+    """Products value by value, in a dtype that holds them."""
+    product: NDArray[Any] = _roomy(left, int(np.abs(right).max(initial=0))) * right
+    return product
 
 
 def _weights(hardware_layer: HardwareLayer) -> NDArray[Any]:
@@ -182,6 +197,12 @@ def _add_bias(hardware_layer: HardwareLayer, sums: NDArray[Any], *, channel_axis
     shape = [1] * sums.ndim
     shape[channel_axis] = -1
     return sums.astype(dtype, copy=False) + np.array(hardware_layer.bias, dtype=dtype).reshape(shape)
+
+
+def _repeat(tensor: NDArray[Any], times: tuple[int, ...]) -> NDArray[Any]:
+    for axis, count in enumerate(times, start=1):
+        tensor = tensor.repeat(count, axis=axis)
+    return tensor
 
 
 def _max_pool(operation: MaxPool, tensor: NDArray[Any]) -> NDArray[Any]:

@@ -25,11 +25,14 @@ from emulation.network import (
     Linear,
     MatMul,
     MaxPool,
+    Multiply,
     Network,
     PRelu,
     Relu,
+    Repeat,
     Reshape,
     Select,
+    Slice,
     Transpose,
     Window,
 )
@@ -101,11 +104,13 @@ def _linear_part(layer: Layer, inputs: Sequence[torch.Tensor], parameters: Param
             return product if factor == 1.0 else product * factor
         case Add():
             return source + inputs[1]
+        case Multiply():
+            return source * inputs[1]
         case Concat(axis=axis):
             return torch.cat(list(inputs), dim=axis + 1)
         case MaxPool() | AveragePool():
             return _pool(layer.operation, source)
-        case Reshape() | Transpose() | Select():
+        case Reshape() | Transpose() | Select() | Slice() | Repeat():
             return _moved(layer, source)
         case Softmax() | LayerNorm():
             return run_function(layer.operation, source)
@@ -121,6 +126,12 @@ def _moved(layer: Layer, source: torch.Tensor) -> torch.Tensor:
         return source.permute(0, *(axis + 1 for axis in operation.order))
     if isinstance(operation, Select):
         return source.select(operation.axis + 1, operation.index)
+    if isinstance(operation, Slice):
+        return source[(slice(None),) * (operation.axis + 1) + (slice(operation.start, operation.stop, operation.step),)]
+    if isinstance(operation, Repeat):
+        for axis, times in enumerate(operation.times, start=1):
+            source = source.repeat_interleave(times, dim=axis) if times > 1 else source
+        return source
     return source.reshape(-1, *layer.shape)
 
 

@@ -5,7 +5,18 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as nnf
 
-from emulation.function_operations import Gelu, GeluForm, LayerNorm, Lstm, Sigmoid, Silu, Softmax, Tanh
+from emulation.function_operations import (
+    Gelu,
+    GeluForm,
+    HardSigmoid,
+    HardSwish,
+    LayerNorm,
+    Lstm,
+    Sigmoid,
+    Silu,
+    Softmax,
+    Tanh,
+)
 
 Parameters = tuple[torch.Tensor, torch.Tensor | None]
 """Weights and biases of a layer, float32."""
@@ -14,6 +25,11 @@ Parameters = tuple[torch.Tensor, torch.Tensor | None]
 def run_function(operation: Softmax | LayerNorm, source: torch.Tensor) -> torch.Tensor:
     """A softmax or layer norm over the last axis."""
     if isinstance(operation, Softmax):
+        if operation.mask is not None:
+            hidden = torch.ones(len(operation.mask), source.shape[-1], dtype=torch.bool)
+            for row in range(len(operation.mask)):
+                hidden[row, operation.columns(row)] = False
+            source = source.masked_fill(hidden.to(source.device), -torch.inf)
         return nnf.softmax(source, dim=-1)
     gains, offsets = (
         torch.tensor(each, dtype=source.dtype, device=source.device) for each in (operation.gain, operation.offset)
@@ -34,7 +50,7 @@ def run_lstm(operation: Lstm, source: torch.Tensor, parameters: Parameters) -> t
 
 
 def activation_function(activation: object, values: torch.Tensor) -> torch.Tensor:
-    """Sigmoid, tanh, SiLU or GELU; any other activation leaves the values as they are."""
+    """Sigmoid, tanh, SiLU, GELU or the hard ones; any other activation leaves the values as they are."""
     match activation:
         case Sigmoid():
             return torch.sigmoid(values)
@@ -42,6 +58,10 @@ def activation_function(activation: object, values: torch.Tensor) -> torch.Tenso
             return torch.tanh(values)
         case Silu():
             return nnf.silu(values)
+        case HardSigmoid():
+            return nnf.hardsigmoid(values)
+        case HardSwish():
+            return nnf.hardswish(values)
         case Gelu(form=form):
             return nnf.gelu(values, approximate="tanh" if form is GeluForm.TANH else "none")
     return values

@@ -28,8 +28,8 @@ def table_integers(rule: TableRule, source: NDArray[Any]) -> NDArray[Any]:
 def function_accumulators(hardware_layer: HardwareLayer, rule: FunctionRule, source: NDArray[Any]) -> NDArray[Any]:
     """What the layer's requantiser takes, shape ``(batch, *shape)``."""
     match rule:
-        case SoftmaxRule(fields=fields):
-            return integer_softmax(source, fields)
+        case SoftmaxRule(fields=fields, operation=operation):
+            return integer_softmax(source, fields) if operation.mask is None else _masked_softmax(rule, source)
         case GeluRule(fields=fields):
             return integer_gelu(source, fields)
         case LayerNormRule():
@@ -38,6 +38,18 @@ def function_accumulators(hardware_layer: HardwareLayer, rule: FunctionRule, sou
             return _lstm(hardware_layer, rule, source)
         case TableRule():
             return table_integers(rule, source)
+
+
+def _masked_softmax(rule: SoftmaxRule, source: NDArray[Any]) -> NDArray[Any]:
+    """Every row is a softmax of the columns it shows."""
+    result = np.zeros(source.shape, dtype=source.dtype if source.dtype == object else np.int64)
+    rows = source.shape[-2] if source.ndim > 2 else 1
+    tables, results = source.reshape(-1, rows, source.shape[-1]), result.reshape(-1, rows, source.shape[-1])
+    for row in range(rows):
+        columns = rule.operation.columns(row)
+        fields = rule.fields._replace(length=len(columns))
+        results[:, row, columns] = integer_softmax(tables[:, row, columns], fields)
+    return result
 
 
 def _layer_norm(rule: LayerNormRule, source: NDArray[Any]) -> NDArray[Any]:

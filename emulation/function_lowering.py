@@ -14,6 +14,8 @@ from emulation.function_operations import (
     TABLE_BITS,
     Gelu,
     GeluForm,
+    HardSigmoid,
+    HardSwish,
     LayerNorm,
     Lstm,
     Sigmoid,
@@ -41,6 +43,8 @@ _FUNCTIONS: Final[Mapping[object, int]] = {
     Sigmoid(): function_tables.SIGMOID,
     Tanh(): function_tables.TANH,
     Silu(): function_tables.SILU,
+    HardSigmoid(): function_tables.HARD_SIGMOID,
+    HardSwish(): function_tables.HARD_SWISH,
     Gelu(form=GeluForm.ERROR_FUNCTION): function_tables.GELU,
     Gelu(form=GeluForm.TANH): function_tables.GELU_TANH,
 }
@@ -80,7 +84,7 @@ def lower_function(
         case Softmax():
             fields = _softmax_fields(layer, source)
             requantiser = _requantiser(Fraction(1, 1 << fields.reciprocal_bits), output, rule)
-            function: SoftmaxRule | GeluRule = SoftmaxRule(fields=fields)
+            function: SoftmaxRule | GeluRule = SoftmaxRule(fields=fields, operation=layer.operation)
         case LayerNorm():
             return _lower_layer_norm(layer, layer.operation, source, output, rule)
         case Lstm():

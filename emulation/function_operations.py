@@ -48,8 +48,18 @@ class Silu:
     """``x / (1 + e**-x)`` (swish): a table."""
 
 
-FunctionActivation: TypeAlias = Sigmoid | Tanh | Gelu | Silu
-FUNCTION_ACTIVATIONS: Final = (Sigmoid, Tanh, Gelu, Silu)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HardSigmoid:
+    """``min(max(x / 6 + 1 / 2, 0), 1)``: a table."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HardSwish:
+    """``x * min(max(x / 6 + 1 / 2, 0), 1)``: a table."""
+
+
+FunctionActivation: TypeAlias = Sigmoid | Tanh | Gelu | Silu | HardSigmoid | HardSwish
+FUNCTION_ACTIVATIONS: Final = (Sigmoid, Tanh, Gelu, Silu, HardSigmoid, HardSwish)
 """Activations that are never fused: their layer reads an edge with a format of its own."""
 
 
@@ -62,7 +72,20 @@ def is_table(activation: object) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Softmax:
-    """``e**x / sum(e**x)`` over the last axis."""
+    """``e**x / sum(e**x)`` over the last axis.
+
+    ``mask`` has one number per row (the axis before the last): bit c says whether column c takes part. A column that
+    does not has weight 0 and counts neither for the maximum nor for the sum. None if all do; no row is empty.
+    """
+
+    mask: tuple[int, ...] | None = None
+
+    def columns(self, row: int) -> list[int]:
+        """The columns that take part in a row, in order; rows of all matrices are counted on."""
+        if self.mask is None:
+            raise ValueError("a softmax without a mask shows all columns")
+        bits = self.mask[row % len(self.mask)]
+        return [column for column in range(bits.bit_length()) if bits >> column & 1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

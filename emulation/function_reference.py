@@ -27,7 +27,7 @@ def function_sums(hardware_layer: HardwareLayer, rule: FunctionRule, source: lis
     match rule:
         case SoftmaxRule(fields=fields):
             rows = _rows(source, fields.length)
-            return [value for row in rows for value in integer_softmax(row, fields)]
+            return [value for index, row in enumerate(rows) for value in _softmax(rule, row, index)]
         case GeluRule(fields=fields):
             return [integer_gelu(value, fields) for value in source]
         case LayerNormRule(fields=fields, multipliers=multipliers, offsets=offsets):
@@ -43,6 +43,15 @@ def function_sums(hardware_layer: HardwareLayer, rule: FunctionRule, source: lis
 
 def _rows(source: list[int], length: int) -> list[list[int]]:
     return [source[start : start + length] for start in range(0, len(source), length)]
+
+
+def _softmax(rule: SoftmaxRule, row: list[int], index: int) -> list[int]:
+    if rule.operation.mask is None:
+        return integer_softmax(row, rule.fields)
+    columns = rule.operation.columns(index)
+    shown = integer_softmax([row[column] for column in columns], rule.fields._replace(length=len(columns)))
+    found = dict(zip(columns, shown, strict=True))
+    return [found.get(column, 0) for column in range(len(row))]
 
 
 def _lstm(hardware_layer: HardwareLayer, rule: LstmRule, source: list[int]) -> list[int]:

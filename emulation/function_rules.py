@@ -6,8 +6,10 @@ them. Each rule but a table yields accumulators for the layer's requantiser, whi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
+
+from emulation.function_operations import Softmax
 
 if TYPE_CHECKING:
     from emulation.function_operations import RecurrentFormats
@@ -29,9 +31,10 @@ class TableRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SoftmaxRule:
-    """Softmax over the last axis; accumulators in ``2**-fields.reciprocal_bits``."""
+    """Softmax over the last axis; accumulators in ``2**-fields.reciprocal_bits``, 0 where the mask hides a column."""
 
     fields: SoftmaxFields
+    operation: Softmax = field(default_factory=Softmax)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

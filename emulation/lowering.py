@@ -30,6 +30,7 @@ from emulation.network import (
     Layer,
     Linear,
     MatMul,
+    Multiply,
     Network,
     PRelu,
     Relu,
@@ -105,6 +106,9 @@ def _lower_layer(network: Network, layer: Layer, assignment: Assignment) -> Hard
         return HardwareLayer(layer=layer, requantiser=_requantiser(layer, scales, output, rule), output=output)
     if isinstance(operation, Activate):
         scales = [float(inputs[0].unit[0] / output.unit[0])]
+        return HardwareLayer(layer=layer, requantiser=_requantiser(layer, scales, output, rule), output=output)
+    if isinstance(operation, Multiply):
+        scales = [float(inputs[0].unit[0] * inputs[1].unit[0] / output.unit[0])]
         return HardwareLayer(layer=layer, requantiser=_requantiser(layer, scales, output, rule), output=output)
     if isinstance(operation, Add):
         return _lower_add(layer, inputs, output, rule)

@@ -83,6 +83,11 @@ class Add:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Multiply:
+    """Product of two tensors value by value (a gate); the second is repeated along axes where its size is 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Concat:
     """Tensors side by side along ``axis`` (batch axis not counted)."""
 
@@ -128,12 +133,30 @@ class Select:
     index: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """Every ``step``-th value of an axis (batch axis not counted) from ``start`` up to, not including, ``stop``."""
+
+    axis: int
+    start: int
+    stop: int
+    step: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repeat:
+    """Each value as often along every axis (batch axis not counted) as ``times`` says: resizing to the nearest."""
+
+    times: tuple[int, ...]
+
+
 Operation: TypeAlias = (
     Input
     | Convolution
     | Linear
     | MatMul
     | Add
+    | Multiply
     | Concat
     | MaxPool
     | AveragePool
@@ -144,8 +167,10 @@ Operation: TypeAlias = (
     | Reshape
     | Transpose
     | Select
+    | Slice
+    | Repeat
 )
-MOVING_OPERATIONS = (MaxPool, Reshape, Transpose, Select)
+MOVING_OPERATIONS = (MaxPool, Reshape, Transpose, Select, Slice, Repeat)
 """Operations whose outputs are codes of their input: they keep its edge."""
 WEIGHT_OPERATIONS = (Convolution, Linear)
 ENGINE_OPERATIONS = (Convolution, Linear, MatMul)
@@ -232,11 +257,15 @@ class NetworkError(ValueError):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Network:
-    """Layers in topological order; the first is the input, `output` names the one whose output is the result."""
+    """Layers in topological order; the first is the input, `output` names the one whose output is the result.
+
+    ``front`` names the operations that make the input from the samples and are no layers (pre-processing).
+    """
 
     name: str
     layers: tuple[Layer, ...]
     output: str
+    front: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         seen: set[str] = set()

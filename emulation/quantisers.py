@@ -6,6 +6,7 @@ holds the *unit*: the real value of one integer step, so that ``value = v * unit
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -157,10 +158,13 @@ class ScaledQuantiser:
 
     @property
     def grid(self) -> Grid:
-        """The integers its codes mean; of learned levels, their range."""
+        """The integers its codes mean, without the least if overflow is symmetric; of learned levels, their range."""
         if self.tables is not None:
             return Grid(low=int(self.tables.min()), high=int(self.tables.max()), mantissa_bits=INTEGER_GRID)
-        return grid_of(self.format, self.zero_point)
+        grid = grid_of(self.format, self.zero_point)
+        if self.quantiser.overflow is Overflow.SATURATE_SYMMETRIC:
+            return dataclasses.replace(grid, low=grid.low + 1)
+        return grid
 
     @property
     def blocks(self) -> BlockGrid | None:

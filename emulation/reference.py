@@ -27,9 +27,12 @@ from emulation.network import (
     Linear,
     MatMul,
     MaxPool,
+    Multiply,
     Network,
+    Repeat,
     Reshape,
     Select,
+    Slice,
     Transpose,
     Window,
 )
@@ -134,6 +137,8 @@ def _execute_layer(network: Network, hardware_layer: HardwareLayer, sources: Seq
             return _transpose(sources[0], network.by_name[layer.inputs[0]].shape, order)
         case Select(axis=axis, index=index):
             return _select(sources[0], network.by_name[layer.inputs[0]].shape, axis, index)
+        case Slice() | Repeat():
+            return _gather(sources[0], network.by_name[layer.inputs[0]].shape, layer)
         case MaxPool(window=window):
             taps = _pooling_taps(network, layer, window)
             return [max(sources[0][index] for index in tap if index is not None) for tap in taps]
@@ -192,6 +197,8 @@ def _accumulate(network: Network, hardware_layer: HardwareLayer, sources: Sequen
         case Add():
             first, second = hardware_layer.addend_multipliers
             return [left * first + right * second for left, right in zip(sources[0], sources[1], strict=True)]
+        case Multiply():
+            return _multiply_values(network, layer, sources[0], sources[1])
         case Activate():
             return sources[0]
     raise ValueError(f"hardware mode does not define {layer.kind} (layer {layer.name!r})")
@@ -260,6 +267,13 @@ def _multiply(network: Network, layer: Layer, left: list[int], right: list[int])
     return result
 
 
+def _multiply_values(network: Network, layer: Layer, left: list[int], right: list[int]) -> list[int]:
+    shape = network.by_name[layer.inputs[1]].shape
+    strides = [0 if size == 1 else math.prod(shape[axis + 1 :]) for axis, size in enumerate(shape)]
+    places = itertools.product(*(range(size) for size in layer.shape))
+    return [value * right[sum(map(mul, place, strides))] for value, place in zip(left, places, strict=True)]
+
+
 def _transpose(source: list[int], shape: tuple[int, ...], order: tuple[int, ...]) -> list[int]:
     strides = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
     return [
@@ -272,6 +286,17 @@ def _select(source: list[int], shape: tuple[int, ...], axis: int, index: int) ->
     inner = math.prod(shape[axis + 1 :])
     blocks = range(index * inner, len(source), shape[axis] * inner)
     return [value for start in blocks for value in source[start : start + inner]]
+
+
+def _gather(source: list[int], shape: tuple[int, ...], layer: Layer) -> list[int]:
+    strides = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
+    places = [list(range(size)) for size in layer.shape]
+    operation = layer.operation
+    if isinstance(operation, Slice):
+        places[operation.axis] = list(range(operation.start, operation.stop, operation.step))
+    elif isinstance(operation, Repeat):
+        places = [[place // times for place in axis] for axis, times in zip(places, operation.times, strict=True)]
+    return [source[sum(map(mul, place, strides))] for place in itertools.product(*places)]
 
 
 def _concat(network: Network, hardware_layer: HardwareLayer, sources: Sequence[list[int]]) -> Integers:

@@ -23,6 +23,7 @@ from emulation.function_operations import Lstm
 from emulation.hardware import HardwareLayer
 from emulation.losses import Losses, yardstick
 from emulation.network import Convolution, Layer, MatMul
+from emulation.tasks import CLASSIFICATION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from emulation.calibrated import CalibratedNetwork
     from emulation.formats import Format
+    from emulation.tasks import Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,11 +79,17 @@ class SensitivityBench:
     Probes may be measured from several threads at once.
     """
 
-    def __init__(self, calibrated: CalibratedNetwork, samples: NDArray[np.float32], labels: NDArray[np.int64]) -> None:
+    def __init__(
+        self,
+        calibrated: CalibratedNetwork,
+        samples: NDArray[np.float32],
+        labels: NDArray[np.int64],
+        task: Task = CLASSIFICATION,
+    ) -> None:
         self.calibrated = calibrated
         self.network = calibrated.network
         self.tensors: Tensors = run_float(self.network, samples)
-        self.yardstick = yardstick(self.tensors[self.network.output].numpy(), labels)
+        self.yardstick = yardstick(self.tensors[self.network.output].numpy(), labels, task)
 
     def measure(self, probe: Probe) -> Losses:
         """Losses with only this probe quantised."""

@@ -3,54 +3,56 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
-from emulation.function_operations import FunctionActivation, Gelu, GeluForm, LayerNorm, Sigmoid, Silu, Softmax, Tanh
-from emulation.network import (
-    Activate,
-    Convolution,
-    Layer,
-    Linear,
-    MatMul,
-    NetworkError,
-    Reshape,
-    Select,
-    Transpose,
+from emulation import reading_rules as rules
+from emulation.function_operations import (
+    FunctionActivation,
+    Gelu,
+    GeluForm,
+    HardSigmoid,
+    HardSwish,
+    LayerNorm,
+    Sigmoid,
+    Silu,
+    Softmax,
+    Tanh,
 )
-from emulation.torch_graph import Reading, arguments_of, is_only_reader, operation_name, where
-from emulation.torch_recurrent import RECURRENT_READERS, zeros_of
+from emulation.network import MatMul, NetworkError
+from emulation.reading import number
+from emulation.reading_masks import HIDDEN, mask_of_scores, mask_rows
+from emulation.torch_graph import TorchReading, arguments_of, sizes_of, where
+from emulation.torch_recurrent import RECURRENT_READERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from emulation.torch_graph import Reader
 
 
-def _function(reading: Reading, node: torch.fx.Node, activation: FunctionActivation) -> None:
-    source = reading.producer(node.args[0], node)
-    # Never fused: the codes of its input index a table, so that edge has a format of its own.
-    reading.add(node, Activate(), (source,), fallback=operation_name(node), shape=source.shape, activation=activation)
-
-
-def _gelu(reading: Reading, node: torch.fx.Node) -> None:
+def _gelu(reading: TorchReading, node: torch.fx.Node) -> None:
     form = GeluForm.TANH if arguments_of(node)["approximate"] == "tanh" else GeluForm.ERROR_FUNCTION
-    _function(reading, node, Gelu(form=form))
+    rules.function(reading, reading.place(node), reading.source(node.args[0], node), Gelu(form=form))
 
 
-def _softmax(reading: Reading, node: torch.fx.Node) -> None:
-    source = reading.producer(node.args[0], node)
-    axis = int(arguments_of(node)["dim"]) % (len(source.shape) + 1)
-    if axis != len(source.shape):
+def _softmax(reading: TorchReading, node: torch.fx.Node) -> None:
+    argument: Any = node.args[0]
+    source = reading.source(argument, node)
+    axis = reading.axis(argument, int(arguments_of(node)["dim"]))
+    if axis != len(source.shape) - 1:
+        given = int(arguments_of(node)["dim"]) % len(sizes_of(node))
         raise NetworkError(
-            f"softmax over axis {axis} in {where(node)}: only the last axis ({len(source.shape)}) can be read; "
+            f"softmax over axis {given} in {where(node)}: only the last axis ({len(sizes_of(node)) - 1}) can be read; "
             "transpose the tensor around it"
         )
-    reading.add(node, Softmax(), (source,), fallback="softmax", shape=source.shape)
+    mask = reading.mask_of.get(argument)
+    reading.add(reading.place(node), Softmax(mask=mask), (source,), fallback="softmax", shape=source.shape)
 
 
-def _layer_norm(reading: Reading, node: torch.fx.Node) -> None:
+def _layer_norm(reading: TorchReading, node: torch.fx.Node) -> None:
     arguments = arguments_of(node)
-    source = reading.producer(arguments["input"], node)
+    source = reading.source(arguments["input"], node)
     features = source.shape[-1]
     shape = list(arguments["normalized_shape"])
     if shape != [features]:
@@ -63,18 +65,18 @@ def _layer_norm(reading: Reading, node: torch.fx.Node) -> None:
         gain=(1.0,) * features if gain is None else tuple(gain.tolist()),
         offset=(0.0,) * features if offset is None else tuple(offset.tolist()),
     )
-    reading.add(node, operation, (source,), fallback="layer_norm", shape=source.shape)
+    reading.add(reading.place(node), operation, (source,), fallback="layer_norm", shape=source.shape)
 
 
-def _attention(reading: Reading, node: torch.fx.Node) -> None:
+def _attention(reading: TorchReading, node: torch.fx.Node) -> None:
     arguments = arguments_of(node)
-    refused = [name for name in ("attn_mask", "is_causal", "enable_gqa") if arguments.get(name)]
-    if refused or arguments["dropout_p"]:
+    if arguments.get("enable_gqa") or arguments["dropout_p"]:
+        refused = "enable_gqa" if arguments.get("enable_gqa") else "dropout"
         raise NetworkError(
-            f"scaled dot product attention with {', '.join(refused) or 'dropout'} in {where(node)} cannot be read: "
-            "only attention of all to all can"
+            f"scaled dot product attention with {refused} in {where(node)} cannot be read: repeat keys and values for "
+            "all heads, and evaluate without dropout"
         )
-    queries, keys, values = (reading.producer(arguments[name], node) for name in ("query", "key", "value"))
+    queries, keys, values = (reading.source(arguments[name], node) for name in ("query", "key", "value"))
     leading = [each.shape[:-2] for each in (queries, keys, values)]
     if len(set(leading)) > 1 or len(queries.shape) < 2:
         raise NetworkError(
@@ -82,153 +84,105 @@ def _attention(reading: Reading, node: torch.fx.Node) -> None:
             "same leading axes"
         )
     rank, (*_, rows, depth), columns = len(keys.shape), queries.shape, keys.shape[-2]
-    order = (*range(rank - 2), rank - 1, rank - 2)
     factor = 1 / math.sqrt(depth) if arguments.get("scale") is None else float(arguments["scale"])
-    transposed = (*keys.shape[:-2], depth, columns)
-    scores = (*queries.shape[:-2], rows, columns)
-    swapped = reading.add(node, Transpose(order=order), (keys,), fallback="transpose", shape=transposed)
-    product = reading.add(
-        node, MatMul(factor=_positive(factor, node)), (queries, swapped), fallback="scores", shape=scores
-    )
-    weights = reading.add(node, Softmax(), (product,), fallback="softmax", shape=scores)
-    reading.add(node, MatMul(), (weights, values), fallback="attention")
+    place, scores = reading.place(node), (*queries.shape[:-2], rows, columns)
+    order = (*range(rank - 2), rank - 1, rank - 2)
+    swapped = rules.transposed(reading, place, keys, order, shape=(*keys.shape[:-2], depth, columns))
+    operation = MatMul(factor=rules.positive(factor, place))
+    product = reading.add(place, operation, (queries, swapped), fallback="scores", shape=scores)
+    mask = None
+    if arguments.get("is_causal"):
+        mask = mask_rows(np.tri(rows, columns, dtype=bool), scores, place)
+    elif arguments.get("attn_mask") is not None:
+        values_of_mask = reading.constant(arguments["attn_mask"])
+        is_boolean = arguments["attn_mask"].meta["val"].dtype == torch.bool
+        mask = mask_of_scores(values_of_mask, scores, place, is_boolean=is_boolean)
+    weights = reading.add(place, Softmax(mask=mask), (product,), fallback="softmax", shape=scores)
+    reading.add(place, MatMul(), (weights, values), fallback="attention")
 
 
-def _scale(reading: Reading, node: torch.fx.Node) -> None:
-    """A product with, or a quotient by, a constant > 0: folded into the weights or product that it follows."""
-    arguments = arguments_of(node)
-    inputs = (arguments["self"], arguments["other"])
-    found = [(one, other) for one, other in (inputs, inputs[::-1]) if one in reading.layer_of]
-    if not found:
-        reading.producer(inputs[0], node)
-    tensor, constant = found[0]
-    factor = _number(reading, constant, node)
-    name = operation_name(node)
-    if name == "div":
-        if tensor is not inputs[0]:
-            raise NetworkError(
-                f"div in {where(node)} divides by an activation: only division by a constant can be read"
-            )
-        factor = 1 / factor
-    factor = _positive(factor, node)
-    source = reading.producer(tensor, node)
-    target, reader = source, node
-    while isinstance(target.operation, Reshape | Transpose | Select) and is_only_reader(reading, reader, target):
-        reader = next(other for other, layer in reading.layer_of.items() if layer == target.name)
-        target = reading.layers[target.inputs[0]]
-    foldable = isinstance(target.operation, Linear | Convolution | MatMul) and is_only_reader(reading, reader, target)
-    if not foldable:
+def _masked_fill(reading: TorchReading, node: torch.fx.Node) -> None:
+    arguments, place = arguments_of(node), reading.place(node)
+    source, hidden = reading.source(arguments["self"], node), reading.constant(arguments["mask"])
+    value = number(reading.constant_of.get(arguments["value"], arguments["value"]), place)
+    if hidden is None or value > HIDDEN:
         raise NetworkError(
-            f"{name} by {factor:g} in {where(node)} follows {source.name!r} ({source.kind}): a constant factor can "
-            "only be read after a linear layer, a convolution or a matrix product that nothing else reads"
+            f"{place.operation} in {place.where} fills in {value:g}: only minus infinity (or {HIDDEN:g} and "
+            "less) before a softmax can be read, as a mask"
         )
-    _fold_factor(reading, target, factor)
+    reading.mask_of[node] = mask_rows(hidden == 0, source.shape, place)
     reading.layer_of[node] = source.name
 
 
-def _fold_factor(reading: Reading, target: Layer, factor: float) -> None:
-    node = next(other for other, name in reading.layer_of.items() if name == target.name)
-    if isinstance(target.operation, MatMul):
-        reading.replace(node, target.name, operation=MatMul(factor=target.operation.factor * factor))
-    elif target.weight is not None:
-        bias = None if target.bias is None else target.bias * factor
-        reading.replace(node, target.name, weight=target.weight * factor, bias=bias)
-
-
-def _number(reading: Reading, constant: object, node: torch.fx.Node) -> float:
-    if isinstance(constant, torch.fx.Node) and constant in reading.constant_of:
-        values = reading.constant_of[constant]
-        if values.size == 1:
-            return float(values.reshape(-1)[0])
-    elif isinstance(constant, int | float):
-        return float(constant)
-    raise NetworkError(
-        f"{operation_name(node)} in {where(node)} multiplies or divides by {constant}: only one constant number can be "
-        "read, so products of activations need a linear layer or a matrix product"
-    )
-
-
-def _positive(factor: float, node: torch.fx.Node) -> float:
-    if not (factor > 0 and math.isfinite(factor)):
-        raise NetworkError(
-            f"the factor {factor:g} in {where(node)} must be above 0 and finite: put its sign into weights"
-        )
-    return factor
-
-
-def _select(reading: Reading, node: torch.fx.Node) -> None:
-    arguments = arguments_of(node)
-    argument = arguments["self"]
-    if argument in reading.final_state_of:
-        _final_state(reading, node, reading.final_state_of[argument])
+def _multiply(reading: TorchReading, node: torch.fx.Node) -> None:
+    """A product: with a constant it is folded into the weights before, of activations it is a layer."""
+    arguments, place = arguments_of(node), reading.place(node)
+    tensor, other = arguments["self"], arguments["other"]
+    if tensor in reading.constant_of:
+        tensor, other = other, tensor
+    source = reading.source(tensor, node)
+    if isinstance(other, torch.fx.Node) and other in reading.layer_of:
+        rules.multiplied(reading, place, source, reading.source(other, node))
         return
-    source = reading.producer(argument, node)
-    axis = int(arguments["dim"]) % (len(source.shape) + 1)
-    if axis == 0:
-        raise NetworkError(f"select in {where(node)} takes one sample of the batch: keep axis 0 as it is")
-    index = int(arguments["index"]) % source.shape[axis - 1]
-    shape = source.shape[: axis - 1] + source.shape[axis:]
-    reading.add(node, Select(axis=axis - 1, index=index), (source,), fallback="select", shape=shape)
+    _times_constant(reading, node, tensor, reading.constant_of.get(other, other))
 
 
-def _final_state(reading: Reading, node: torch.fx.Node, name: str) -> None:
-    """``h_n[-1]``: the last step of the sequence."""
-    sequence = reading.layers[name]
-    steps, hidden = sequence.shape
-    reading.add(node, Select(axis=0, index=steps - 1), (sequence,), fallback="last_step", shape=(hidden,))
+def _times_constant(reading: TorchReading, node: torch.fx.Node, tensor: torch.fx.Node, constant: object) -> None:
+    place, source = reading.place(node), reading.source(tensor, node)
+    values = np.asarray(constant if isinstance(constant, np.ndarray | float | int) else np.nan, dtype=np.float64)
+    channels = source.shape[0]
+    if values.size > 1 and values.size == channels == values.reshape(-1).size and len(source.shape) > 1:
+        spread = (1,) * (len(sizes_of(node)) - values.ndim) + values.shape
+        if reading.axis(tensor, spread.index(channels)) == 0:
+            scale = values.reshape(-1)
+            rules.scaled_channels(reading, place, source, scale, np.zeros_like(scale), fallback="scale")
+            return
+    rules.factored(reading, place, source, number(constant, place))
 
 
-def _stack(reading: Reading, node: torch.fx.Node) -> None:
-    """Steps of one sequence, all and in order, are the sequence again."""
+def _divide(reading: TorchReading, node: torch.fx.Node) -> None:
+    arguments, place = arguments_of(node), reading.place(node)
+    if arguments["other"] in reading.layer_of:
+        raise NetworkError(f"div in {place.where} divides by an activation: only division by a constant can be read")
+    divisor = number(reading.constant_of.get(arguments["other"], arguments["other"]), place)
+    if divisor == 0:
+        raise NetworkError(f"div in {place.where} divides by 0")
+    rules.factored(reading, place, reading.source(arguments["self"], node), 1 / divisor)
+
+
+def _negate(reading: TorchReading, node: torch.fx.Node) -> None:
+    rules.factored(reading, reading.place(node), reading.source(node.args[0], node), -1.0)
+
+
+def _power(reading: TorchReading, node: torch.fx.Node) -> None:
     arguments = arguments_of(node)
-    parts = [reading.producer(part, node) for part in arguments["tensors"]]
-    operations = [part.operation for part in parts]
-    sources = {part.inputs[0] for part in parts if part.inputs}
-    axis = int(arguments["dim"]) % (len(parts[0].shape) + 2) - 1
-    whole = [Select(axis=axis, index=index) for index in range(len(parts))]
-    if operations != whole or len(sources) != 1 or reading.layers[next(iter(sources))].shape[axis] != len(parts):
-        raise NetworkError(
-            f"stack in {where(node)} joins {[part.name for part in parts]}: only all steps of one sequence in order "
-            "can be read; use cat"
-        )
-    reading.layer_of[node] = next(iter(sources))
+    if arguments["exponent"] != 2:
+        raise NetworkError(f"pow by {arguments['exponent']} in {where(node)} cannot be read: only squares can")
+    source = reading.source(arguments["self"], node)
+    rules.multiplied(reading, reading.place(node), source, source)
 
 
-def _get_item(reading: Reading, node: torch.fx.Node) -> None:
-    known = node in reading.layer_of or node in reading.final_state_of
-    inside = all(operation_name(user) == "lstm_cell" and user in reading.layer_of for user in node.users)
-    if known or inside:
-        return
-    source, place = node.args
-    raise NetworkError(
-        f"part {place} of {source} in {where(node)} cannot be read: of several results of one operation only the "
-        "sequence and the last hidden state of an LSTM of one layer can, not its cell state"
-    )
-
-
-def _constant(reading: Reading, node: torch.fx.Node) -> None:
-    reading.constant_of[node] = zeros_of(node)
-
-
-def _simple(activation: FunctionActivation) -> Callable[[Reading, torch.fx.Node], None]:
-    def read(reading: Reading, node: torch.fx.Node) -> None:
-        _function(reading, node, activation)
+def _simple(activation: FunctionActivation) -> Reader:
+    def read(reading: TorchReading, node: torch.fx.Node) -> None:
+        rules.function(reading, reading.place(node), reading.source(node.args[0], node), activation)
 
     return read
 
 
-FUNCTION_READERS: dict[str, Callable[[Reading, torch.fx.Node], None]] = {
+FUNCTION_READERS: dict[str, Reader] = {
     **dict.fromkeys(("softmax", "_softmax"), _softmax),
-    **dict.fromkeys(("mul", "div"), _scale),
-    "getitem": _get_item,
-    **dict.fromkeys(("zeros", "new_zeros", "zeros_like"), _constant),
+    "div": _divide,
     "gelu": _gelu,
+    "hardsigmoid": _simple(HardSigmoid()),
+    "hardswish": _simple(HardSwish()),
     "layer_norm": _layer_norm,
+    "masked_fill": _masked_fill,
+    "mul": _multiply,
+    "neg": _negate,
+    "pow": _power,
     "scaled_dot_product_attention": _attention,
-    "select": _select,
     "sigmoid": _simple(Sigmoid()),
     "silu": _simple(Silu()),
-    "stack": _stack,
     "tanh": _simple(Tanh()),
     **RECURRENT_READERS,
 }

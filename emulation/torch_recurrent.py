@@ -13,26 +13,27 @@ import torch
 
 from emulation.function_operations import Lstm
 from emulation.network import Layer, NetworkError, Reshape, Select
-from emulation.torch_graph import Reading, arguments_of, operation_name, where
+from emulation.torch_graph import TorchReading, arguments_of, operation_name, where
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-
-def zeros_of(node: torch.fx.Node) -> NDArray[np.float64]:
-    """The zeros that a call of ``zeros``, ``new_zeros`` or ``zeros_like`` makes."""
-    return np.zeros(tuple(node.meta["val"].shape))
+    from emulation.torch_graph import Reader
 
 
-def _lstm(reading: Reading, node: torch.fx.Node) -> None:
+def _lstm(reading: TorchReading, node: torch.fx.Node) -> None:
     arguments = arguments_of(node)
-    if not arguments["batch_first"]:
-        raise NetworkError(f"the LSTM in {where(node)} has its batch on axis 1: build it with batch_first=True")
+    axis = 0 if arguments["batch_first"] else 1
+    if reading.batch_of[arguments["input"]].axis != axis:
+        raise NetworkError(
+            f"the LSTM in {where(node)} has its batch on axis {axis} of its input, where the samples have another "
+            f"axis: build it with batch_first={bool(axis)}"
+        )
     if arguments["bidirectional"]:
         raise NetworkError(f"the LSTM in {where(node)} is bidirectional: only one direction can be read")
-    source = reading.producer(arguments["input"], node)
+    source = reading.source(arguments["input"], node)
     _check_zero_states(reading, arguments["hx"], node)
     parameters = [reading.constant(one) for one in arguments["params"]]
     layers = int(arguments["num_layers"])
@@ -45,7 +46,7 @@ def _lstm(reading: Reading, node: torch.fx.Node) -> None:
 
 
 def _add_lstm(
-    reading: Reading, node: torch.fx.Node, source: Layer, parameters: Sequence[NDArray[np.float64] | None]
+    reading: TorchReading, node: torch.fx.Node, source: Layer, parameters: Sequence[NDArray[np.float64] | None]
 ) -> Layer:
     input_weight, hidden_weight, *biases = parameters
     if input_weight is None or hidden_weight is None:
@@ -55,7 +56,7 @@ def _add_lstm(
         raise NetworkError(f"the LSTM in {where(node)} has projections: only plain LSTMs can be read")
     known = [bias for bias in biases if bias is not None]
     return reading.add(
-        node,
+        reading.place(node),
         Lstm(hidden=hidden),
         (source,),
         fallback="lstm",
@@ -65,7 +66,7 @@ def _add_lstm(
     )
 
 
-def _read_items(reading: Reading, node: torch.fx.Node, sequence: Layer, layers: int) -> None:
+def _read_items(reading: TorchReading, node: torch.fx.Node, sequence: Layer, layers: int) -> None:
     """Parts of an LSTM's result: 0 is the sequence, 1 the last state h of its layers."""
     for user in node.users:
         if user.args[1] == 0:
@@ -74,14 +75,14 @@ def _read_items(reading: Reading, node: torch.fx.Node, sequence: Layer, layers: 
             reading.final_state_of[user] = sequence.name
 
 
-def _check_zero_states(reading: Reading, states: Sequence[object], node: torch.fx.Node) -> None:
+def _check_zero_states(reading: TorchReading, states: Sequence[object], node: torch.fx.Node) -> None:
     for state in states:
         values = reading.constant_of.get(state) if isinstance(state, torch.fx.Node) else None
         if values is None or np.any(values):
             raise NetworkError(f"the LSTM in {where(node)} starts from states other than zero: only zero can be read")
 
 
-def _cell(reading: Reading, node: torch.fx.Node) -> None:
+def _cell(reading: TorchReading, node: torch.fx.Node) -> None:
     if node in reading.layer_of:
         return  # read with the first cell of its chain
     arguments = arguments_of(node)
@@ -95,7 +96,7 @@ def _cell(reading: Reading, node: torch.fx.Node) -> None:
         for user in cell.users:
             if operation_name(user) == "getitem" and user.args[1] == 0:
                 shape = (layer.shape[1],)
-                reading.add(user, Select(axis=0, index=step), (layer,), fallback="step", shape=shape)
+                reading.add(reading.place(user), Select(axis=0, index=step), (layer,), fallback="step", shape=shape)
 
 
 def _chain(first: torch.fx.Node) -> list[torch.fx.Node]:
@@ -119,19 +120,19 @@ def _weights_of(cell: torch.fx.Node) -> list[object]:
     return [arguments[name] for name in ("w_ih", "w_hh", "b_ih", "b_hh")]
 
 
-def _sequence_of(reading: Reading, chain: Sequence[torch.fx.Node]) -> Layer:
+def _sequence_of(reading: TorchReading, chain: Sequence[torch.fx.Node]) -> Layer:
     """The layer whose steps the cells read, one after the other."""
     inputs: list[Any] = [arguments_of(cell)["input"] for cell in chain]
     selected = [_selection(argument) for argument in inputs]
     sources = {source for source, _ in selected}
     steps = [step for _, step in selected]
     if len(sources) == 1 and None not in sources:
-        source = reading.producer(next(iter(sources)), chain[0])
+        source = reading.source(next(iter(sources)), chain[0])
         if steps == list(range(source.shape[0])):
             return source
     if len(chain) == 1:
-        source = reading.producer(inputs[0], chain[0])
-        return reading.add(chain[0], Reshape(), (source,), fallback="steps", shape=(1, *source.shape))
+        source = reading.source(inputs[0], chain[0])
+        return reading.add(reading.place(chain[0]), Reshape(), (source,), fallback="steps", shape=(1, *source.shape))
     raise NetworkError(
         f"the LSTM cell in {where(chain[0])} is called {len(chain)} times, but not once for each step of one sequence "
         "in order: use nn.LSTM, or call it on x[:, 0], x[:, 1] and so on"
@@ -149,4 +150,4 @@ def _selection(argument: object) -> tuple[Any, int | None]:
     return tensor, int(arguments["index"]) % tensor.meta["val"].shape[1]
 
 
-RECURRENT_READERS: dict[str, Callable[[Reading, torch.fx.Node], None]] = {"lstm": _lstm, "lstm_cell": _cell}
+RECURRENT_READERS: dict[str, Reader] = {"lstm": _lstm, "lstm_cell": _cell}

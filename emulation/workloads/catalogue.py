@@ -4,52 +4,59 @@ A workload is named either by a built-in name or by a reference `package.module:
 names stand for such references, so a workload from elsewhere comes in by the same door.
 """
 
+from __future__ import annotations
+
 import difflib
 import importlib
 import textwrap
-from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emulation.workloads.samples import Splits
+from emulation.tasks import CLASSIFICATION, Task
+from emulation.workloads.packages import Package, Program, check_installed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from torch import Tensor, nn
+
+    from emulation.workloads.samples import Splits
 
 BUILT_IN = {
     "digits": "emulation.workloads.digits:RESIDUAL",
     "digits-deep": "emulation.workloads.digits:DEEP",
     "digits-mlp": "emulation.workloads.digits:PERCEPTRON",
+    "segment": "emulation.workloads.segment:SEGMENT",
+    "vowels": "emulation.workloads.vowels:VOWELS",
+    "r-net": "emulation.workloads.faces:R_NET",
+    "silero-vad": "emulation.workloads.speech:SILERO_VAD",
+    "efficientnet-lite0": "emulation.workloads.photographs:EFFICIENTNET_LITE0",
+    "byte-lm": "emulation.workloads.source_code:BYTE_LM",
+    "minilm-l6": "emulation.workloads.paragraphs:MINILM_L6",
 }
 
 MESSAGE_CHARACTERS = 300
 """Longest part of a torch message repeated in an error of ours; torch lists every tensor or frame."""
 
 
-class TaskMetric(StrEnum):
-    """What a workload is judged by."""
-
-    ACCURACY = "accuracy"
-    """Share of samples whose largest logit is their label's."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FloatScore:
-    """Correct answers of the shipped float network, as its training run printed them.
+    """What the float network reaches, in the metric's own unit, as the run that recorded it printed it.
 
     Attributes:
-        calibration: Correct samples of the calibration set, which the network was trained on.
-        validation: Correct samples of the validation set, which chose the seed and epoch.
-        test: Correct samples of the test set, which chose nothing.
-        command: The run these counts come from.
+        calibration: On the calibration set, which networks trained here have learned.
+        validation: On the validation set, which chose the seed and epoch of those.
+        test: On the test set, which chose nothing.
+        command: The run these figures come from, or the packages whose weights were measured.
+        tolerance: How far another machine may be off: one sample of the smallest set, if nothing else is said.
     """
 
-    calibration: int
-    validation: int
-    test: int
+    calibration: float
+    validation: float
+    test: float
     command: str
+    tolerance: float = 1 / 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,25 +67,31 @@ class Workload:
         name: Short name for tables and file names.
         description: One sentence for people.
         example_shape: Shape of one sample, without the batch axis.
-        classes: Length of the logits.
+        classes: Labels are below it: length of the logits, 2 for decisions, the number of texts for pairs.
         build: Makes the network; called without arguments.
         load_splits: Loads the three data sets; called without arguments.
         weights: safetensors file for the network's state, or None if `build` returns a trained network.
-        metric: What the network is judged by.
+        task: What the network's outputs are, and the metric it is judged by.
         score: What the float network is known to reach, or None.
+        origin: Where network and data come from, and under which licences.
+        front_end: What is done to raw data before the network, which is no layer of it; empty if nothing is.
+        needs: Packages and programs whose files are read.
     """
 
     name: str
     description: str
     example_shape: tuple[int, ...]
     classes: int
-    build: "Callable[[], nn.Module]"
+    build: Callable[[], nn.Module]
     load_splits: Callable[[], Splits]
     weights: Path | None = None
-    metric: TaskMetric = TaskMetric.ACCURACY
+    task: Task = CLASSIFICATION
     score: FloatScore | None = None
+    origin: str = ""
+    front_end: str = ""
+    needs: tuple[Package | Program, ...] = ()
 
-    def load_network(self) -> "nn.Module":
+    def load_network(self) -> nn.Module:
         """Builds the network in evaluation mode, without gradients, with its trained weights.
 
         Raises:
@@ -89,12 +102,14 @@ class Workload:
             _load_weights(network, self.weights, workload=self.name)
         return network.eval().requires_grad_(requires_grad=False)
 
-    def load(self) -> "LoadedWorkload":
+    def load(self) -> LoadedWorkload:
         """Loads the network and the data.
 
         Raises:
-            ValueError: If the weights or the data are not as this workload describes them.
+            ValueError: If something it needs is not installed (the message says how to), or the weights or the data
+                are not as this workload describes them.
         """
+        check_installed(self.name, self.needs)
         splits = self.load_splits()
         if splits.sample_shape != self.example_shape:
             raise ValueError(
@@ -121,7 +136,7 @@ class LoadedWorkload:
     """
 
     workload: Workload
-    network: "nn.Module"
+    network: nn.Module
     splits: Splits
 
     @property
@@ -129,7 +144,7 @@ class LoadedWorkload:
         """The workload's name."""
         return self.workload.name
 
-    def example_inputs(self) -> "tuple[Tensor]":
+    def example_inputs(self) -> tuple[Tensor]:
         """Makes the argument tuple `torch.export.export` asks for: the first calibration sample, with a batch axis."""
         torch = importlib.import_module("torch")
         return (torch.tensor(self.splits.calibration.inputs[:1]),)
@@ -139,8 +154,8 @@ def workload_names() -> tuple[str, ...]:
     """Lists the built-in workloads, the default first.
 
     Example:
-        >>> workload_names()
-        ('digits', 'digits-deep', 'digits-mlp')
+        >>> workload_names()[:4]
+        ('digits', 'digits-deep', 'digits-mlp', 'segment')
     """
     return tuple(BUILT_IN)
 
@@ -157,8 +172,9 @@ def find_workload(name: str) -> Workload:
     Example:
         >>> find_workload("digit")
         Traceback (most recent call last):
-        ValueError: Unknown workload 'digit', allowed are digits, digits-deep, digits-mlp or a reference
-        'package.module:name' to a Workload; did you mean 'digits'?
+        ValueError: Unknown workload 'digit', allowed are digits, digits-deep, digits-mlp, segment, vowels, r-net,
+        silero-vad, efficientnet-lite0, byte-lm, minilm-l6 or a reference 'package.module:name' to a Workload; did you
+        mean 'digits'?
     """
     reference = BUILT_IN.get(name, name)
     module_name, colon, attribute = reference.partition(":")
@@ -201,7 +217,7 @@ def load_workload(name: str) -> LoadedWorkload:
     return find_workload(name).load()
 
 
-def _load_weights(network: "nn.Module", path: Path, *, workload: str) -> None:
+def _load_weights(network: nn.Module, path: Path, *, workload: str) -> None:
     """Fills a network from a safetensors file; every name and shape must match."""
     safetensors = importlib.import_module("safetensors")
     reader = importlib.import_module("safetensors.torch")

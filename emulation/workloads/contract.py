@@ -1,14 +1,20 @@
 """What every workload must keep, as one check that authors of their own workloads can run in their tests."""
 
-import textwrap
+from __future__ import annotations
 
+import textwrap
+from typing import TYPE_CHECKING
+
+import numpy as np
 import torch
 
-from emulation.workloads.catalogue import MESSAGE_CHARACTERS, Workload
-from emulation.workloads.evaluation import count_correct, float_logits
+from emulation.tasks import Answers
+from emulation.workloads.catalogue import MESSAGE_CHARACTERS
+from emulation.workloads.evaluation import float_logits
 
-SCORE_TOLERANCE = 1
-"""Samples a recorded score may be off: another machine may round a logit the other way where two are nearly equal."""
+if TYPE_CHECKING:
+    from emulation.workloads.catalogue import Workload
+    from emulation.workloads.samples import Samples
 
 
 def check_workload(workload: Workload) -> None:
@@ -18,8 +24,8 @@ def check_workload(workload: Workload) -> None:
         workload: Its network is run on all three data sets and handed to `torch.export`.
 
     Raises:
-        ValueError: If the network gives logits of another shape or not finite, if torch cannot export it, or if
-            a recorded score is off by more than `SCORE_TOLERANCE` samples.
+        ValueError: If the network gives outputs of another shape or not finite, if torch cannot export it, or if
+            a recorded score is off by more than its tolerance.
 
     Example:
         >>> from emulation.workloads import find_workload
@@ -32,23 +38,15 @@ def check_workload(workload: Workload) -> None:
         "test": loaded.splits.test,
     }
     for title, samples in given.items():
-        logits = float_logits(loaded.network, samples.inputs)
-        if logits.shape != (len(samples), workload.classes):
-            raise ValueError(
-                f"Workload {workload.name!r} promises logits of shape ({len(samples)}, {workload.classes}) on its "
-                f"{title} set, but its network gives {logits.shape}; correct classes or the network."
-            )
-        if not torch.isfinite(torch.from_numpy(logits)).all():
-            raise ValueError(
-                f"Workload {workload.name!r} must give finite logits, but some on its {title} set are not; "
-                "check the weights for NaN and infinity."
-            )
+        outputs = float_logits(loaded.network, samples.inputs)
+        _check_outputs(workload, outputs, samples, title)
         recorded = getattr(workload.score, title, None)
-        correct = count_correct(logits, samples)
-        if recorded is not None and abs(correct - recorded) > SCORE_TOLERANCE:
+        reached = workload.task.value(outputs, samples.labels)
+        if workload.score is not None and recorded is not None and abs(reached - recorded) > workload.score.tolerance:
             raise ValueError(
-                f"Workload {workload.name!r} records {recorded} correct {title} samples, but its network gives "
-                f"{correct} of {len(samples)}; restore the weights that belong to the score or record the new count."
+                f"Workload {workload.name!r} records {workload.task.metric} {recorded:.4f} on its {title} set of "
+                f"{len(samples)} samples, but its network reaches {reached:.4f}; restore the weights that "
+                "belong to the score or record the new one."
             )
     try:
         torch.export.export(loaded.network, loaded.example_inputs())
@@ -58,3 +56,24 @@ def check_workload(workload: Workload) -> None:
             f"Workload {workload.name!r} has a network torch.export cannot read ({reason}); write its forward method "
             "without control flow that depends on values."
         ) from error
+
+
+def _check_outputs(workload: Workload, outputs: np.ndarray, samples: Samples, title: str) -> None:
+    shape: tuple[int, ...]
+    match workload.task.answers:
+        case Answers.CLASSES:
+            shape, described = (*samples.labels.shape, workload.classes), "logits"
+        case Answers.DECISIONS:
+            shape, described = samples.labels.shape, "decisions"
+        case Answers.PAIRS:
+            shape, described = (len(samples), outputs.shape[-1]), "embeddings"
+    if outputs.shape != shape:
+        raise ValueError(
+            f"Workload {workload.name!r} promises {described} of shape {shape} on its {title} set, but its network "
+            f"gives {outputs.shape}; correct its classes, task or network."
+        )
+    if not np.isfinite(outputs).all():
+        raise ValueError(
+            f"Workload {workload.name!r} must give finite {described}, but some on its {title} set are not; "
+            "check the weights for NaN and infinity."
+        )

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Samples:
-    """Inputs of a network and the class of each.
+    """Inputs of a network and the class expected of each.
 
     Attributes:
         inputs: float32 array (N, ...), all finite; images are (N, channels, height, width).
-        labels: int64 array (N,), each 0 or more.
+        labels: int64 array (N,), each 0 or more; (N, ...) where each sample has several places with a label.
 
     Raises:
         ValueError: If a type, shape or value is not as described, or if there is no sample.
@@ -31,10 +31,10 @@ class Samples:
                 f"Samples need float32 inputs of shape (N, ...), got {self.inputs.dtype} of shape {self.inputs.shape}; "
                 "convert with numpy.asarray(inputs, numpy.float32) and give each sample at least one axis."
             )
-        if self.labels.dtype != np.int64 or self.labels.shape != self.inputs.shape[:1]:
+        if self.labels.dtype != np.int64 or self.labels.shape[:1] != self.inputs.shape[:1]:
             raise ValueError(
-                f"Samples need int64 labels of shape ({len(self.inputs)},), one for each input, "
-                f"got {self.labels.dtype} of shape {self.labels.shape}; convert or cut the labels."
+                f"Samples need int64 labels of shape ({len(self.inputs)},) or ({len(self.inputs)}, ...), one for each "
+                f"input, got {self.labels.dtype} of shape {self.labels.shape}; convert or cut the labels."
             )
         if not len(self.inputs):
             raise ValueError("Samples need at least one input, got none; check how the data set was cut.")

@@ -39,7 +39,7 @@ class Recipe:
         peak_learning_rate: Top of the one-cycle schedule.
         weight_decay: For tensors of two axes and more; biases, norms and PReLU slopes have none.
         label_smoothing: Share of each target spread over all classes.
-        augmentation: Random changes to the training images.
+        augmentation: Random changes to the training images; None for data that are no images.
     """
 
     epochs: int
@@ -48,13 +48,15 @@ class Recipe:
     peak_learning_rate: float = 5e-3
     weight_decay: float = 0.05
     label_smoothing: float = 0.0
-    augmentation: Augmentation = field(default_factory=Augmentation)
+    augmentation: Augmentation | None = field(default_factory=Augmentation)
 
 
 RECIPES = {
     "digits": Recipe(epochs=80, seeds=(0, 1, 2, 3, 4), label_smoothing=0.05),
     "digits-deep": Recipe(epochs=80, seeds=(0, 1, 2, 3, 4)),
     "digits-mlp": Recipe(epochs=200, seeds=(0, 1, 2, 3, 4), label_smoothing=0.05),
+    "segment": Recipe(epochs=60, seeds=(0, 1, 2, 3, 4), batch_size=64, peak_learning_rate=3e-3, augmentation=None),
+    "vowels": Recipe(epochs=100, seeds=(0, 1, 2, 3, 4), peak_learning_rate=3e-3, augmentation=None),
 }
 
 
@@ -111,7 +113,8 @@ def train_epochs(network: nn.Module, training: Samples, recipe: Recipe, *, seed:
         network.train()
         order = torch.randperm(len(training), generator=generator)
         for batch in order[: batches * recipe.batch_size].view(batches, recipe.batch_size):
-            changed = recipe.augmentation.apply(images[batch], generator)
+            given = images[batch]
+            changed = given if recipe.augmentation is None else recipe.augmentation.apply(given, generator)
             loss = loss_of(network(changed), labels[batch])
             optimiser.zero_grad()
             loss.backward()

@@ -4,8 +4,8 @@ An entry is ``saturate(round(f(v * input_unit) / output_unit))`` for an exact re
 enclosed between two rationals by integer arithmetic (Taylor series with bounded tails, every step rounded outwards),
 and the enclosure is narrowed until no midpoint between two outputs lies inside it: then the rounding is decided. The
 ends themselves are never the value (a tail that is left out is positive, and e**x is irrational), so an end may be a
-midpoint: that decides sigmoid, GELU and SiLU where they are all but saturated. Where f is rational (at 0) it is taken
-exactly, and only there a tie can arise.
+midpoint: that decides sigmoid, GELU and SiLU where they are all but saturated. Where f is rational (at 0, and the two
+hard functions everywhere) it is taken exactly, and only there a tie can arise.
 """
 
 from __future__ import annotations
@@ -32,7 +32,21 @@ SILU: Final = 4
 EXPONENTIAL: Final = 5
 """``e**x``."""
 
-FUNCTION_NAMES: Final = ("sigmoid", "tanh", "gelu", "gelu-tanh", "silu", "exponential")
+HARD_SIGMOID: Final = 6
+"""``min(max(x / 6 + 1 / 2, 0), 1)``, rational everywhere (Howard et al., arXiv 1905.02244)."""
+HARD_SWISH: Final = 7
+"""``x * min(max(x / 6 + 1 / 2, 0), 1)``, of the same paper."""
+
+FUNCTION_NAMES: Final = (
+    "sigmoid",
+    "tanh",
+    "gelu",
+    "gelu-tanh",
+    "silu",
+    "exponential",
+    "hard-sigmoid",
+    "hard-swish",
+)
 """Names by code, for messages."""
 
 FIRST_BITS: Final = 64
@@ -113,6 +127,10 @@ def _spacing(value: Fraction, mantissa_bits: int) -> int:
 
 
 def _entry(function: int, argument: Fraction, unit: Fraction, low: int, high: int, mantissa_bits: int) -> int:
+    if function in {HARD_SIGMOID, HARD_SWISH}:
+        ramp = min(max(argument / 6 + Fraction(1, 2), Fraction(0)), Fraction(1))
+        value = ramp * argument if function == HARD_SWISH else ramp
+        return min(max(round_to_grid(value / unit, mantissa_bits), low), high)
     if argument == 0:
         at_zero = {SIGMOID: Fraction(1, 2), EXPONENTIAL: Fraction(1)}.get(function, Fraction(0))
         return min(max(round_to_grid(at_zero / unit, mantissa_bits), low), high)

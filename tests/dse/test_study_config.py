@@ -77,6 +77,12 @@ def test_any_arithmetic_reads_back_as_it_was(products, accumulators):
         ("[device]\nclock_mhz = inf", ["[device] clock_mhz = inf is not allowed", "finite"]),
         ("[device]\nmin_fps = nan", ["[device] min_fps = nan is not allowed", "finite"]),
         ("[front]\nloss_unit = 1e-300", ["[front] loss_unit = 1e-300 is not allowed", "0.000000000001"]),
+        (
+            "[front]\nworst_loss = 0",
+            ["[front] worst_loss = 0 is not allowed", 'a share above 0, such as 0.1, or "off"'],
+        ),
+        ('[front]\nworst_loss = "on"', ["[front] worst_loss = 'on' is not allowed", 'or "off"']),
+        ("[front]\nworst_loss = true", ["[front] worst_loss = True is not allowed", 'or "off"']),
         ('[formats]\nweights = ["int4", "float7"]', ["[formats] weights", "'float7' is not a format", "intN"]),
         ('[formats]\nweights = ["int0"]', ["[formats] weights", "width must be 1 to 64 bits, got 0"]),
         ('[formats]\nweights = ["int4", "int4"]', ["[formats] weights", "listed twice"]),

@@ -84,9 +84,9 @@ CASES: list[tuple[str, Callable[[], nn.Module], tuple[int, ...], str]] = [
     ),
     (
         "number added",
-        lambda: Forward(lambda s, x: s.c(x) + 1.5, c=nn.Linear(4, 4)),
+        lambda: Forward(lambda s, x: torch.relu(s.c(x)) + 1.5, c=nn.Linear(4, 4)),
         (4,),
-        "operation add in the network's own forward reads 1.5, which is no activation",
+        "add in the network's own forward adds a constant of shape (4,) to the output of 'c', shape (4,): only one",
     ),
     (
         "constant that is no bias",
@@ -110,25 +110,25 @@ CASES: list[tuple[str, Callable[[], nn.Module], tuple[int, ...], str]] = [
         "batch in a reshape",
         lambda: Forward(lambda _, x: x.reshape(x.shape[0] * 2, -1)),
         IMAGE,
-        "reshape in the network's own forward moves values between samples of the batch: keep axis 0 as it is",
+        "returns a tensor whose axis 0 is not the batch, because values were moved between samples",
     ),
     (
         "batch flattened",
         lambda: nn.Flatten(0),
         IMAGE,
-        "flatten in the network's own forward moves values between samples of the batch",
+        "returns a tensor whose axis 0 is not the batch, because values were moved between samples",
     ),
     (
         "batch permuted",
         lambda: Forward(lambda _, x: x.permute(1, 0, 2, 3)),
         IMAGE,
-        "permute in the network's own forward moves the batch axis: keep axis 0",
+        "returns a tensor whose axis 0 is not the batch, because values were moved between samples",
     ),
     (
         "batch transposed",
         lambda: Forward(lambda _, x: x.t()),
         (4,),
-        "t in the network's own forward moves the batch axis",
+        "returns a tensor whose axis 0 is not the batch, because values were moved between samples",
     ),
     (
         "batch concatenated",
@@ -155,10 +155,10 @@ CASES: list[tuple[str, Callable[[], nn.Module], tuple[int, ...], str]] = [
         "average pooling in the network's own forward divides by",
     ),
     (
-        "adaptive to 2",
-        lambda: nn.AdaptiveAvgPool2d((2, 1)),
+        "adaptive to 4",
+        lambda: nn.AdaptiveAvgPool2d((4, 1)),
         IMAGE,
-        "adaptive average pooling to [2, 1] in the network's own forward: only size 1 (global) can be read; use AvgPo",
+        "adaptive average pooling of (6, 5) to (4, 1) in the network's own forward: only sizes that divide the input",
     ),
     (
         "mean of channels",

@@ -19,9 +19,10 @@ from emulation.datapaths import Arithmetic, Datapath, parse_arithmetic
 from emulation.dots import accumulator_unit_exponent
 from emulation.execution import execute
 from emulation.float_execution import rerun, run_float, run_layer
-from emulation.losses import log_softmax, yardstick
+from emulation.losses import yardstick
 from emulation.network import Network, PRelu, Relu
 from emulation.sensitivity import EdgeProbe, EngineProbe, SensitivityBench
+from emulation.tasks import log_softmax
 
 if TYPE_CHECKING:
     from emulation.formats import Format
@@ -269,8 +270,8 @@ def test_large_outputs_do_not_overflow() -> None:
 @pytest.mark.parametrize(
     ("outputs", "labels", "message"),
     [
-        (np.ones((3, 2)), [0, 1], "outputs of shape (3, 2) do not match 2 labels: (samples, classes) is needed"),
-        (np.ones((2, 2, 2)), [0, 1], "outputs of shape (2, 2, 2) do not match 2 labels"),
+        (np.ones((3, 2)), [0, 1], "outputs of shape (3, 2) do not match labels of shape (2,): one score for each"),
+        (np.ones((2, 2, 2)), [0, 1], "outputs of shape (2, 2, 2) do not match labels of shape (2,)"),
         (np.ones((2, 2)), [0, 2], "labels run from 0 to 2, the network has 2 classes"),
         (np.ones((2, 2)), [-1, 1], "labels run from -1 to 1, the network has 2 classes"),
         (np.ones((0, 2)), [], "there are no samples to measure on: at least one is needed"),

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import ml_dtypes
 import mpmath
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as nnf
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +22,8 @@ from kernels.definitions.function_tables import (
     FUNCTION_NAMES,
     GELU,
     GELU_TANH,
+    HARD_SIGMOID,
+    HARD_SWISH,
     SIGMOID,
     SILU,
     TANH,
@@ -28,6 +33,9 @@ from kernels.definitions.function_tables import (
 )
 from kernels.rounding import HALF_EVEN, INTEGER_GRID, round_to_float_grid
 from tests.missing_tools import foreign
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 FUNCTIONS = (SIGMOID, TANH, GELU, GELU_TANH, SILU, EXPONENTIAL)
 
@@ -54,7 +62,7 @@ def nearest(function: int, argument: Fraction, unit: Fraction) -> int:
         return int(mpmath.nint(quotient))  # half to even
 
 
-@pytest.mark.parametrize("function", FUNCTIONS, ids=FUNCTION_NAMES)
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda code: FUNCTION_NAMES[code])
 @pytest.mark.parametrize(
     ("input_unit", "output_unit", "low", "high"),
     [
@@ -93,7 +101,7 @@ def test_against_a_library_of_correct_rounding(
     assert table == np.asarray(expected).tolist()
 
 
-@pytest.mark.parametrize("function", FUNCTIONS, ids=FUNCTION_NAMES)
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda code: FUNCTION_NAMES[code])
 @pytest.mark.parametrize("bits", [20, 64, 200])
 @given(numerator=st.integers(-4000, 4000).filter(bool), denominator=st.sampled_from((100, 300, 777, 4096, 1 << 20)))
 def test_enclosures_hold_the_exact_value(function: int, bits: int, numerator: int, denominator: int) -> None:
@@ -106,7 +114,7 @@ def test_enclosures_hold_the_exact_value(function: int, bits: int, numerator: in
     assert high - low <= max(scale, Fraction(1)) * 8 / (1 << bits)
 
 
-@pytest.mark.parametrize("function", FUNCTIONS, ids=FUNCTION_NAMES)
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda code: FUNCTION_NAMES[code])
 def test_tables_into_a_minifloat(function: int) -> None:
     """E4M3 with the unit 2**-9 of its smallest subnormal; float64 has bits to spare before the cast."""
     integers = np.arange(-128, 128)
@@ -131,6 +139,28 @@ def test_the_grid_is_that_of_the_casts(numerator: int, shift: int, mantissa_bits
     value = Fraction(numerator, 1 << shift)
     assert round_to_grid(value, mantissa_bits) == round_to_float_grid(numerator, shift, mantissa_bits, HALF_EVEN)
     assert round_to_grid(value, INTEGER_GRID) == round(value)
+
+
+@pytest.mark.parametrize(
+    ("function", "call"), [(HARD_SIGMOID, nnf.hardsigmoid), (HARD_SWISH, nnf.hardswish)], ids=["sigmoid", "swish"]
+)
+@pytest.mark.parametrize("input_unit", [Fraction(1, 64), Fraction(1, 3), Fraction(0.37)])
+@pytest.mark.parametrize("output_unit", [Fraction(1, 16), Fraction(1, 127), Fraction(1, 1 << 12)])
+def test_hard_functions(
+    function: int, call: Callable[[torch.Tensor], torch.Tensor], input_unit: Fraction, output_unit: Fraction
+) -> None:
+    """Torch in float64 is nearer than 2**-30 of a step; what is that near to a tie is rounded from the exact value."""
+    integers = np.arange(-512, 512)
+    found = function_table(
+        function, integers.tolist(), input_unit=input_unit, output_unit=output_unit, low=-(1 << 20), high=1 << 20
+    )
+    quotients = call(torch.from_numpy(integers) * float(input_unit)).numpy() / float(output_unit)
+    is_tie = np.abs(np.abs(quotients - np.floor(quotients)) - 0.5) < 2.0**-30
+    assert np.array_equal(np.array(found)[~is_tie], np.rint(quotients)[~is_tie])
+    for place in np.flatnonzero(is_tie).tolist():
+        argument = int(integers[place]) * input_unit
+        ramp = min(max(argument + 3, 0), 6) / Fraction(6)
+        assert found[place] == round((ramp if function == HARD_SIGMOID else ramp * argument) / output_unit)
 
 
 def test_ties_are_at_zero_and_go_to_even() -> None:
@@ -177,8 +207,8 @@ def test_errors() -> None:
     limits = {"low": 0, "high": 1}
     with pytest.raises(ValueError, match=r"units must be above 0, got 0\.0 for inputs and 1\.0 for outputs"):
         function_table(TANH, [1], input_unit=Fraction(0), output_unit=Fraction(1), **limits)
-    with pytest.raises(ValueError, match=r"function 6 is not known: it must be 0 to 5"):
-        function_table(6, [1], input_unit=Fraction(1), output_unit=Fraction(1), **limits)
+    with pytest.raises(ValueError, match=r"function 8 is not known: it must be 0 to 7"):
+        function_table(len(FUNCTION_NAMES), [1], input_unit=Fraction(1), output_unit=Fraction(1), **limits)
 
 
 def test_an_undecided_rounding_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

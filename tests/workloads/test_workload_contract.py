@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from emulation.workloads import find_workload, workload_names
+from emulation.workloads import find_workload
 from emulation.workloads.contract import check_workload
 from emulation.workloads.networks import PerceptronNetwork
 
 
-@pytest.mark.parametrize("name", workload_names())
-def test_built_in_workloads_keep_the_contract(name: str) -> None:
+@pytest.mark.parametrize("name", ["digits", "digits-deep", "digits-mlp"])
+def test_digit_workloads_keep_the_contract(name: str) -> None:
     check_workload(find_workload(name))
 
 
@@ -40,10 +40,10 @@ def test_logits_that_are_not_finite_are_refused() -> None:
 def test_a_wrong_score_is_refused_but_one_sample_is_within_tolerance() -> None:
     workload = find_workload("digits-mlp")
     assert workload.score is not None
-    near = dataclasses.replace(workload.score, test=workload.score.test + 1)
+    near = dataclasses.replace(workload.score, test=workload.score.test + 1 / 597)
     check_workload(dataclasses.replace(workload, score=near))
-    far = dataclasses.replace(workload.score, test=workload.score.test - 2)
-    with pytest.raises(ValueError, match=f"records {far.test} correct test samples, but .* of 597; restore"):
+    far = dataclasses.replace(workload.score, test=workload.score.test - 3 / 597)
+    with pytest.raises(ValueError, match=f"records accuracy {far.test:.4f} on its test set of 597 .* reaches 0.9665"):
         check_workload(dataclasses.replace(workload, score=far))
 
 
