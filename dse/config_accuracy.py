@@ -1,4 +1,4 @@
-"""The section of study.toml on predicted losses; `dse.config` holds all others."""
+"""The section of study.toml on predicted losses; `dse.config` holds the whole file."""
 
 from __future__ import annotations
 

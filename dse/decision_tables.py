@@ -112,6 +112,10 @@ class DecisionTables:
         """What the device has of: LUTs, DSPs and so on of an FPGA, gates of an ASIC process."""
         return tuple(self.device.resources)
 
+    def nats(self, steps: int) -> float:
+        """The predicted loss that integers of the problem add up to."""
+        return self.losses.of_sum(steps * self.loss_unit)
+
     def with_losses(self, losses: LossTable) -> DecisionTables:
         """The same choices at the same costs with other losses, and a table for each pair of these losses."""
         own = tuple(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
 
+from dse.solve.paid_once import PaidOnce
 from dse.solve.problem import (
     PARTS_PER_MILLION,
     AttributeObjective,
@@ -18,7 +20,15 @@ from dse.solve.query import Query
 from dse.solve.result import Infeasibility, Infeasible, Lever, Point, Shortage, Status
 from dse.solve.single import require_time, solve_query
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from dse.solve.tables import Coupling
+
 _GROWTH = "growth of the caps"
+_NUMBER = "number of {}s"
+
+_Part = TypeVar("_Part")
 
 
 def explain(problem: Problem, *, time_limit_seconds: float = 120.0) -> Infeasibility:
@@ -32,9 +42,13 @@ def explain(problem: Problem, *, time_limit_seconds: float = 120.0) -> Infeasibi
         ValueError: The time limit is not above 0.
     """
     require_time(time_limit_seconds)
+    problem = _with_counted_items(problem)
     ask = _Ask(problem=problem, deadline=time.monotonic() + time_limit_seconds)
     if ask.impossible():
-        return Infeasibility(shortages=(), relaxation_ppm=None, levers=(), couplings_clash=True)
+        contradicting = _irreducible(problem.couplings, lambda some: ask.impossible(couplings=some))
+        return Infeasibility(
+            shortages=(), relaxation_ppm=None, levers=(), couplings_clash=True, clash=tuple(map(str, contradicting))
+        )
     shortages = []
     levers = []
     for cap in problem.caps:
@@ -51,7 +65,7 @@ def explain(problem: Problem, *, time_limit_seconds: float = 120.0) -> Infeasibi
         relaxation_ppm=None if growth is None else growth.objectives[_GROWTH],
         levers=tuple(levers),
         couplings_clash=False,
-        clash=_clash(problem, ask),
+        clash=tuple(cap.resource for cap in _irreducible(problem.caps, ask.impossible)),
         nearest=None if growth is None else growth.selection,
     )
 
@@ -80,10 +94,24 @@ class _Ask:
             return None
         return answer.objectives[objective.name]
 
-    def impossible(self, caps: tuple[Cap, ...] = ()) -> bool:
-        """Whether it is proven that no selection satisfies the couplings and some caps."""
-        answer = self.solve(self.problem.objectives[0], caps)
+    def impossible(self, caps: Sequence[Cap] = (), couplings: Sequence[Coupling] | None = None) -> bool:
+        """Whether it is proven that no selection satisfies some caps and the couplings, all unless some are given."""
+        part = replace(self, problem=self.problem.replace(couplings=couplings))
+        answer = part.solve(self.problem.objectives[0], tuple(caps))
         return isinstance(answer, Infeasible) and answer.status is Status.INFEASIBLE
+
+
+def _with_counted_items(problem: Problem) -> Problem:
+    """The same with a cap on how many items are used in place of the most that may be, to be explained like others."""
+    parts, caps = [], list(problem.caps)
+    for part in problem.paid_once:
+        if part.most is None:
+            parts.append(part)
+            continue
+        counted = _NUMBER.format(part.key)
+        parts.append(PaidOnce(key=part.key, amounts={**part.amounts, counted: [1] * part.item_count}))
+        caps.append(Cap(resource=counted, limit=part.most))
+    return problem.replace(paid_once=parts, caps=caps)
 
 
 def _growth(problem: Problem, ask: _Ask) -> Point | None:
@@ -101,13 +129,21 @@ def _growth(problem: Problem, ask: _Ask) -> Point | None:
     return answer if answer.objectives[_GROWTH] > PARTS_PER_MILLION else None
 
 
-def _clash(problem: Problem, ask: _Ask) -> tuple[str, ...]:
-    """Caps that cannot be met together, found by leaving out one after the other; none if the time was too short."""
-    left = problem.caps
-    if not ask.impossible(left):
-        return ()
-    for cap in problem.caps:
-        others = tuple(other for other in left if other != cap)
-        if ask.impossible(others):
-            left = others
-    return tuple(cap.resource for cap in left)
+def _irreducible(parts: Sequence[_Part], impossible: Callable[[Sequence[_Part]], bool]) -> tuple[_Part, ...]:
+    """Parts that are impossible together and none of which can be left out; none if the time was too short.
+
+    The shortest impossible beginning ends with a part that is needed; with that one held, the same is asked of those
+    before it. Each takes as many questions as halving has steps.
+    """
+    needed: list[_Part] = []
+    while parts and not impossible(needed):
+        possible, count = 0, len(parts)
+        while count - possible > 1:
+            middle = (possible + count) // 2
+            if impossible([*needed, *parts[:middle]]):
+                count = middle
+            else:
+                possible = middle
+        needed.insert(0, parts[count - 1])
+        parts = parts[: count - 1]
+    return tuple(needed) if impossible(needed) else ()

@@ -7,15 +7,13 @@ from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from dse.solve.clock import Clock, stopped_by_control_c
 from dse.solve.epsilon import epsilon_front
 from dse.solve.exact import Found, front_by_paths
 from dse.solve.explain import explain
 from dse.solve.point_table import PointTable
 from dse.solve.recheck import rechecked
-from dse.solve.result import Front, GapKind
+from dse.solve.result import Front, GapKind, Status
 from dse.solve.sums import Effort
 from dse.solve.tables import AttributeObjective, Cap
 from dse.solve.trellis import is_supported
@@ -29,6 +27,16 @@ if TYPE_CHECKING:
 
 EXPLAIN_SECONDS = 60.0
 """Most time for saying why no design meets the caps, beyond what is left of the limit."""
+
+
+_NOT_ALL = "before every nondominated vector was proven to be found"
+_WHY = {
+    Status.OPTIMAL: "",
+    Status.WITHIN_GAP: f"the gap allowed was reached {_NOT_ALL}",
+    Status.TIME_LIMIT: f"the time allowed ended {_NOT_ALL}",
+    Status.EFFORT_LIMIT: f"the method asked for, or memory for labels, ended {_NOT_ALL}",
+}
+"""Why a front by paths is not complete."""
 
 
 class Method(Enum):
@@ -158,6 +166,7 @@ def _by_paths(problem: Problem, *, gap: float, clock: Clock, started: float, eff
     if not len(found.options) and found.complete:
         return _infeasible(problem, found, clock, started)
     designs, order = rechecked(problem, found.options)
+    status = _status(found, gap, clock)
     seconds = time.monotonic() - started
     return Front(
         points=PointTable(
@@ -165,12 +174,13 @@ def _by_paths(problem: Problem, *, gap: float, clock: Clock, started: float, eff
             table=designs,
             first=found.first,
             lower=found.lower[order],
+            status=status,
             method=found.method,
             seconds=seconds,
         ),
         objectives=problem.objective_names,
         complete=found.complete,
-        why_incomplete="" if found.complete else _why(found, clock),
+        why_incomplete=_WHY[status],
         gap=found.gap,
         gap_kind=found.gap_kind,
         gap_objective=found.first,
@@ -183,11 +193,13 @@ def _by_paths(problem: Problem, *, gap: float, clock: Clock, started: float, eff
     )
 
 
-def _why(found: Found, clock: Clock) -> str:
-    reason = "the gap allowed was reached" if clock.has_time else "the time allowed ended"
-    if clock.has_time and not np.isfinite(found.gap):
-        reason = "more labels than fit into memory would be needed"
-    return f"{reason} before every nondominated vector was proven to be found"
+def _status(found: Found, gap: float, clock: Clock) -> Status:
+    """How a search by paths ended."""
+    if found.complete:
+        return Status.OPTIMAL
+    if found.gap <= gap:
+        return Status.WITHIN_GAP
+    return Status.EFFORT_LIMIT if clock.has_time else Status.TIME_LIMIT
 
 
 def _infeasible(problem: Problem, found: Found, clock: Clock, started: float) -> Front:

@@ -149,7 +149,7 @@ def what_more_buys(
     Args:
         problem: Its caps grow.
         objective: What is minimised.
-        share: How much a cap grows, 0.1 for ten percent.
+        share: How much a cap grows, 0.1 for ten percent; at least by 1.
         epsilons: Largest values allowed of other objectives.
         time_limit_seconds: For each solve.
     """
@@ -158,7 +158,7 @@ def what_more_buys(
         return ()
     gains = []
     for cap in problem.caps:
-        larger = cap.limit + int(abs(cap.limit) * share)
+        larger = cap.limit + max(1, int(abs(cap.limit) * share))
         caps = [Cap(resource=c.resource, limit=larger if c == cap else c.limit) for c in problem.caps]
         after = solve_single(
             problem.replace(caps=caps), objective=objective, epsilons=epsilons, time_limit_seconds=time_limit_seconds

@@ -94,13 +94,18 @@ class Bounds:
 
 def bounds_at(relaxation: Relaxation, corners: IntArray) -> Bounds:
     """All planes of a relaxation as bounds at ``corners`` (sorted by their first value)."""
+    return bounds_of(relaxation.task, plane_weights(relaxation), corners)
+
+
+def plane_weights(relaxation: Relaxation) -> FloatArray:
+    """Multipliers per unit of each dimension of all planes of a relaxation, shape ``(planes, dimensions)``."""
     count, planes = relaxation.task.objectives, relaxation.planes
     weights = np.zeros((len(planes), len(relaxation.task.limits)))
     for row, plane in enumerate(planes):
         weights[row, :count] = plane.weights / relaxation.ranges
         for column, dimension in enumerate(relaxation.limited):
             weights[row, dimension] += plane.prices[column] / relaxation.caps[column]
-    return bounds_of(relaxation.task, weights, corners)
+    return weights
 
 
 def bounds_of(task: Task, weights: FloatArray, corners: IntArray) -> Bounds:

@@ -22,6 +22,7 @@ class PointTable(Sequence[Point]):
         table: Vectors and selections.
         first: The objective that bounds are given for.
         lower: Proven lower bound of it for each point, the others being no worse.
+        status: How the search ended; OPTIMAL: every point is proven efficient.
         method: How the points were found.
         seconds: Wall time of the whole search.
     """
@@ -30,6 +31,7 @@ class PointTable(Sequence[Point]):
     table: Designs
     first: str
     lower: IntArray
+    status: Status
     method: str
     seconds: float
 
@@ -49,20 +51,19 @@ class PointTable(Sequence[Point]):
         bound = int(self.lower[index])
         first = self.first
         others = tuple(name for name in self.objectives if name != first)
-        proven = bound == values[first]
         return Point(
             selection=tuple(self.table.options[index].tolist()),
             objectives=values,
             certificate=Certificate(
                 method=self.method,
-                status=Status.OPTIMAL if proven else Status.TIME_LIMIT,
+                status=self.status,
                 minimised=first,
                 then=others,
                 at_most={name: values[name] for name in others},
                 objective=values[first],
                 bound=bound,
                 gap=values[first] - bound,
-                efficient=proven,
+                efficient=self.status is Status.OPTIMAL,
                 tolerance=0.0,
                 seconds=self.seconds,
                 solves=0,

@@ -19,6 +19,7 @@ from dse.solve.tables import (
     LayerTable,
     Objective,
     UtilisationObjective,
+    listed,
     require_integer,
 )
 
@@ -138,6 +139,7 @@ class Problem:
         couplings: Iterable[Coupling] | None = None,
         caps: Iterable[Cap] | None = None,
         combine: Mapping[str, Combine] | None = None,
+        paid_once: Iterable[PaidOnce] | None = None,
     ) -> Problem:
         """A copy with other fields; those not given stay."""
         return Problem(
@@ -146,7 +148,7 @@ class Problem:
             couplings=self.couplings if couplings is None else tuple(couplings),
             caps=self.caps if caps is None else tuple(caps),
             combine=self.combine if combine is None else combine,
-            paid_once=self.paid_once,
+            paid_once=self.paid_once if paid_once is None else tuple(paid_once),
             branch=self.branch,
         )
 
@@ -161,7 +163,7 @@ def _validate(problem: Problem) -> None:
     _require_unique("objective", (objective.name for objective in problem.objectives))
     _require_unique("cap on", (cap.resource for cap in problem.caps))
     for cap in problem.caps:
-        require_integer(f"limit of the cap on {cap.resource!r}", cap.limit)
+        _check_limit(cap, may_be_negative=cap.resource in problem.objective_names)
     _check_paid_once(problem)
     _check_attributes(problem)
     _check_signs(problem)
@@ -173,6 +175,17 @@ def _require_unique(what: str, names: Iterable[str]) -> None:
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
         raise ValueError(f"{what} {repeated[0]!r} is given more than once: names must be unique")
+
+
+def _check_limit(cap: Cap, *, may_be_negative: bool) -> None:
+    require_integer(f"limit of the cap on {cap.resource!r}", cap.limit)
+    if cap.limit < 0 and not may_be_negative:
+        raise ValueError(f"the cap on {cap.resource!r} is {cap.limit}: resources, and so their caps, are not negative")
+    if abs(cap.limit) >= EXACT_LIMIT:
+        raise ValueError(
+            f"the cap on {cap.resource!r} is {cap.limit}: integers stay within +-2**53; leave out a cap that limits "
+            "nothing"
+        )
 
 
 def _used_attributes(problem: Problem) -> dict[str, str]:
@@ -200,15 +213,16 @@ def _check_paid_once(problem: Problem) -> None:
                     "amounts for every item"
                 )
     if problem.branch is not None and problem.branch not in problem.layer_index:
-        raise ValueError(f"branch names layer {problem.branch!r}: the layers are {sorted(problem.layer_index)}")
+        raise ValueError(f"branch names layer {problem.branch!r}: the layers are {listed(problem.layer_index)}")
 
 
 def _check_attributes(problem: Problem) -> None:
     known = {key for layer in problem.layers for key in layer.columns}
+    known -= {one.key for one in problem.paid_once}  # names of items, no numbers
     known |= {attribute for one in problem.paid_once for attribute in one.amounts}
     for attribute, place in _used_attributes(problem).items():
         if attribute not in known:
-            raise ValueError(f"{place} uses attribute {attribute!r}, which no layer has: known are {sorted(known)}")
+            raise ValueError(f"{place} uses attribute {attribute!r}, which no layer has: known are {listed(known)}")
     for objective in problem.objectives:
         if isinstance(objective, UtilisationObjective):
             for resource in objective.limits:
@@ -252,20 +266,15 @@ def _check_couplings(problem: Problem) -> None:
     for coupling in problem.couplings:
         for layer, key in coupling.ends:
             if layer not in index:
-                raise ValueError(f"coupling {coupling} names layer {layer!r}: the layers are {sorted(index)}")
+                raise ValueError(f"coupling {coupling} names layer {layer!r}: the layers are {listed(index)}")
             if key not in problem.layers[index[layer]].columns:
-                known = sorted(problem.layers[index[layer]].columns)
-                raise ValueError(f"coupling {coupling}: layer {layer!r} has no attribute {key!r}, only {known}")
+                known = listed(problem.layers[index[layer]].columns)
+                raise ValueError(f"coupling {coupling}: layer {layer!r} has no attribute {key!r}: it has {known}")
         if coupling.left_layer == coupling.right_layer:
             raise ValueError(f"coupling {coupling} joins a layer with itself: leave out the options that disagree")
         left, right = (np.unique(problem.layers[index[layer]].column(key)) for layer, key in coupling.ends)
         if not np.intersect1d(left, right).size:
             raise ValueError(
-                f"coupling {coupling} can never hold: the left side offers {_shorten(left.tolist())}, "
-                f"the right side {_shorten(right.tolist())}; add options with a common value"
+                f"coupling {coupling} can never hold: the left side offers {listed(left.tolist())}, "
+                f"the right side {listed(right.tolist())}; add options with a common value"
             )
-
-
-def _shorten(values: list[int]) -> str:
-    shown = ", ".join(str(value) for value in values[:8])
-    return f"{{{shown}{', ...' if len(values) > 8 else ''}}}"

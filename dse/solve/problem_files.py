@@ -4,24 +4,40 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dse.solve.paid_once import PaidOnce
 from dse.solve.problem import Problem
-from dse.solve.tables import AttributeObjective, Cap, Combine, Coupling, LayerTable, require_integer
+from dse.solve.tables import (
+    EXACT_LIMIT,
+    PARTS_PER_MILLION,
+    AttributeObjective,
+    Cap,
+    Combine,
+    Coupling,
+    LayerTable,
+    listed,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from dse.solve.result import Certificate, Front
+    from dse.solve.result import Certificate, Front, Infeasibility
 
 LATENCY = "cycles"
 """The attribute that ``latency`` speaks of."""
 
+LOSS = "loss"
+"""The attribute that ``loss_unit`` speaks of."""
+
 RESOURCES = ("lut", "dsp", "bram")
 """Attributes that are resources wherever they appear: never negative."""
+
+LARGEST_FILE = 2**28
+"""Bytes of JSON that are read at most, once unpacked: some million options."""
 
 _KEYS = frozenset({"layers", "caps", "latency", "couplings", "ips", "max_ips", "loss_unit"})
 _IP = "ip"
@@ -40,30 +56,45 @@ def read_problem(path: Path | str, objectives: Sequence[str]) -> Problem:
             "caps": {"lut": 1000}, "latency": "sum" | "max", "couplings": [[0, "aout", 1, "ain"]],
             "ips": [{"id": "a", "lut": 10}], "max_ips": 3, "loss_unit": 9.5e-07}``; only ``layers`` must be there. An
             option's attributes are integers of any name; ``ip`` names a shared part, whose amounts count once.
-            ``latency`` says how ``cycles`` combine; all else adds up.
+            ``latency`` says how ``cycles`` combine; all else adds up. What a layer does not have counts 0.
+            ``loss_unit`` is what a loss of 1 stands for, for showing. Gzip is read too.
         objectives: Attributes to minimise.
 
     Raises:
         ValueError: A file that cannot be read, unknown keys, or anything a `Problem` refuses; the text says where.
     """
-    return parse_problem(load_table(path), objectives)
+    try:
+        return parse_problem(load_table(path), objectives)
+    except ValueError as error:
+        raise ProblemFileError(f"{path}: {error}") from error
 
 
 def load_table(path: Path | str) -> dict[str, Any]:
     """The JSON object in a file, plain or compressed by gzip; ValueError if there is none."""
     try:
-        content = Path(path).read_bytes()
-        if content.startswith(_GZIP):
-            content = gzip.decompress(content)
-        loaded = json.loads(content)
+        with Path(path).open("rb") as stream:
+            is_zipped = stream.peek(len(_GZIP)).startswith(_GZIP)
+            content = (gzip.GzipFile(fileobj=stream) if is_zipped else stream).read(LARGEST_FILE + 1)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ProblemFileError(f"begins like a gzip file but is damaged ({error}): make it again") from error
     except OSError as error:
-        raise ProblemFileError(f"cannot read {path}: {error.strerror or error}") from error
-    except (EOFError, zlib.error) as error:
-        raise ProblemFileError(f"{path} begins like a gzip file but is damaged: {error}") from error
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise ProblemFileError(f"{path} is no JSON: {error}") from error
+        raise ProblemFileError(f"cannot read it: {error.strerror or error}") from error
+    if len(content) > LARGEST_FILE:
+        raise ProblemFileError(
+            f"more than {LARGEST_FILE:,} bytes of JSON: leave out options that others beat in every attribute"
+        )
+    try:
+        loaded = json.loads(content, object_pairs_hook=_object_of)
+    except ProblemFileError:
+        raise
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ProblemFileError(f"no JSON: {error}") from error
+    except ValueError:  # Python reads no integers of more than some thousand digits
+        raise ProblemFileError("an integer has thousands of digits: integers stay within +-2**53") from None
+    except RecursionError:
+        raise ProblemFileError("nested too deeply: a problem has 5 levels") from None
     if not isinstance(loaded, dict):
-        raise ProblemFileError(f"{path} must hold an object with the key 'layers', got {_kind(loaded)}")
+        raise ProblemFileError(f"a problem is an object with the key 'layers', got {_given(loaded)}")
     return loaded
 
 
@@ -75,22 +106,23 @@ def parse_problem(table: Mapping[str, Any], objectives: Sequence[str]) -> Proble
     ('loss', 'lut')
     """
     _refuse_unknown("the problem", table, _KEYS)
-    if "layers" not in table:
+    if not _list("layers", table.get("layers", [])):
         raise ProblemFileError("the problem has no 'layers': give a list of layers, each with its options")
-    numbers = _ip_numbers(table.get("ips", []))
-    layers = tuple(_layer(position, layer, numbers) for position, layer in enumerate(_list("layers", table["layers"])))
+    numbers = _ip_numbers(_list("ips", table.get("ips", [])))
+    layers = tuple(_layer(position, layer, numbers) for position, layer in enumerate(table["layers"]))
     _check_resources(layers)
-    combine = {LATENCY: _latency(table.get("latency", "sum"))}
-    loss_unit = table.get("loss_unit", 1.0)
-    if isinstance(loss_unit, bool) or not isinstance(loss_unit, int | float) or not loss_unit > 0:
-        raise ProblemFileError(f"'loss_unit' must be a number above 0, got {loss_unit!r}")
+    caps = tuple(_caps(_object("'caps'", table.get("caps", {}))))
+    _refuse_ip("an objective", objectives)
+    _refuse_ip("what a cap limits", [cap.resource for cap in caps])
+    latency = _latency(table.get("latency", "sum"))
+    loss_unit = _loss_unit(table.get("loss_unit", 1))
     return Problem(
         layers=layers,
-        objectives=tuple(AttributeObjective(name=name) for name in objectives),
+        objectives=tuple(AttributeObjective(name=name, unit=loss_unit if name == LOSS else 1.0) for name in objectives),
         couplings=tuple(_couplings(_list("couplings", table.get("couplings", [])), layers)),
-        caps=tuple(_caps(_object("caps", table.get("caps", {})))),
-        combine=combine,
-        paid_once=_shared(table, numbers),
+        caps=caps,
+        combine={LATENCY: latency},
+        paid_once=_shared(table, numbers, latency),
     )
 
 
@@ -99,16 +131,18 @@ def front_as_json(front: Front) -> dict[str, Any]:
     points = list(front.points)
     return {
         "objectives": list(front.objectives),
+        "units": [getattr(one, "unit", 1.0) for one in front.problem.objectives],
         "points": [list(vector) for vector in front.vectors()],
         "designs": [list(point.selection) for point in points],
         "complete": front.complete,
         "why_incomplete": front.why_incomplete,
-        "gap": front.gap,
+        "gap": None if front.gap is None or not math.isfinite(front.gap) else front.gap,
         "gap_kind": front.gap_kind.value,
         "box_is_proven": front.box_is_proven,
         "method": front.method,
         "certificates": [_certificate(point.certificate) for point in points],
         "infeasible": None if front.infeasibility is None else str(front.infeasibility),
+        "explanation": None if front.infeasibility is None else _explanation(front.infeasibility),
         "solves": front.solves,
         "seconds": front.seconds,
     }
@@ -128,36 +162,96 @@ def _certificate(certificate: Certificate) -> dict[str, Any]:
     }
 
 
-def _kind(value: object) -> str:
-    names = {dict: "an object", list: "a list", str: "a text", bool: "a truth value", type(None): "null"}
-    return names.get(type(value), f"the number {value!r}")
+def _explanation(why: Infeasibility) -> dict[str, Any]:
+    return {
+        "least": {one.resource: one.least for one in why.shortages},
+        "clash": list(why.clash),
+        "growth": None if why.relaxation_ppm is None else why.relaxation_ppm / PARTS_PER_MILLION,
+        "raise_one": {one.resource: one.needed for one in why.levers},
+        "nearest": None if why.nearest is None else list(why.nearest),
+    }
+
+
+def _object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; one that gives a key twice could mean either value."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        keys = [key for key, _ in pairs]
+        repeated = next(key for key in keys if keys.count(key) > 1)
+        raise ProblemFileError(f"an object gives the key {repeated!r} more than once: leave all but one out")
+    return made
+
+
+_SHOWN = 60
+
+
+def _given(value: object) -> str:
+    """What was given instead, in the words of JSON."""
+    kinds = {
+        dict: "an object",
+        list: "a list",
+        str: f"the text {_short(value)}",
+        bool: _short(value),
+        type(None): "null",
+    }
+    return kinds.get(type(value), f"the number {_short(value)}")
+
+
+def _short(value: object) -> str:
+    if isinstance(value, dict | list):
+        return "..."
+    words = json.dumps(value)
+    return words if len(words) <= _SHOWN else f"{words[:_SHOWN]}..."
+
+
+def _integer(what: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        remedy = "scale it to integers first" if isinstance(value, float) else "give a whole number"
+        raise ProblemFileError(f"{what} must be an integer, got {_given(value)}: {remedy}")
+    if abs(value) >= EXACT_LIMIT:
+        raise ProblemFileError(f"{what} is {_short(value)}: integers stay within +-2**53; use a larger unit")
+    return value
+
+
+def _amount(what: str, value: object) -> int:
+    amount = _integer(what, value)
+    if amount < 0:
+        raise ProblemFileError(f"{what} is {amount}: resources must not be negative (only objectives may be)")
+    return amount
 
 
 def _list(what: str, value: object) -> list[Any]:
     if not isinstance(value, list):
-        raise ProblemFileError(f"{what!r} must be a list, got {_kind(value)}")
+        raise ProblemFileError(f"{what!r} must be a list, got {_given(value)}")
     return value
 
 
 def _object(what: str, value: object) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ProblemFileError(f"{what} must be an object, got {_kind(value)}")
+        raise ProblemFileError(f"{what} must be an object, got {_given(value)}")
     return value
 
 
 def _refuse_unknown(what: str, given: Iterable[str], allowed: frozenset[str]) -> None:
     unknown = sorted(set(given) - allowed)
     if unknown:
-        raise ProblemFileError(f"{what} has the unknown key {unknown[0]!r}: allowed are {', '.join(sorted(allowed))}")
+        raise ProblemFileError(f"{what} has the unknown key {unknown[0]!r}: allowed are {listed(allowed)}")
 
 
-def _ip_numbers(ips: object) -> dict[str, int]:
+def _refuse_ip(what: str, names: Sequence[str]) -> None:
+    if _IP in names:
+        raise ProblemFileError(
+            f"{what} is 'ip', which names shared parts and is no number: 'max_ips' limits how many are used"
+        )
+
+
+def _ip_numbers(ips: Sequence[object]) -> dict[str, int]:
     """Shared parts by name, numbered in the order of the file."""
     numbers: dict[str, int] = {}
-    for position, ip in enumerate(_list("ips", ips)):
+    for position, ip in enumerate(ips):
         name = _object(f"ip {position}", ip).get("id")
         if not isinstance(name, str):
-            raise ProblemFileError(f"ip {position} needs an 'id' that is a text, got {_kind(name)}")
+            raise ProblemFileError(f"ip {position} needs an 'id' that is a text, got {_given(name)}")
         if name in numbers:
             raise ProblemFileError(f"ip {name!r} is given more than once: ids must be unique")
         numbers[name] = position
@@ -169,36 +263,36 @@ def _layer(position: int, layer: object, numbers: Mapping[str, int]) -> LayerTab
     _refuse_unknown(f"layer {position}", given, frozenset({"name", "options"}))
     name = given.get("name", f"layer{position}")
     if not isinstance(name, str):
-        raise ProblemFileError(f"the name of layer {position} must be a text, got {_kind(name)}")
-    options = _list(f"options of layer {name}", given.get("options"))
+        raise ProblemFileError(f"the name of layer {position} must be a text, got {_given(name)}")
+    options = given.get("options", [])
+    if not isinstance(options, list):
+        raise ProblemFileError(f"the options of layer {name!r} must be a list, got {_given(options)}")
     if not options:
         raise ProblemFileError(f"layer {name!r} has no options: a layer needs at least one")
     rows = [_option(name, number, option, numbers) for number, option in enumerate(options)]
     known = dict.fromkeys(key for row in rows for key in row)
-    for number, row in enumerate(rows):
-        for key in known:
-            if key not in row and key != _IP:
-                raise ProblemFileError(
-                    f"option {number} of layer {name!r} has no {key!r}, which other options of the layer have: give "
-                    "it, 0 if it has none"
-                )
-    columns = {key: [row.get(key, -1 if key == _IP else 0) for row in rows] for key in known}
-    if not columns:
+    if not known.keys() - {_IP}:
         raise ProblemFileError(f"options of layer {name!r} have no attributes: give at least one integer")
-    return LayerTable(name=name, columns=columns)
+    for number, row in enumerate(rows):
+        missing = known.keys() - row.keys() - {_IP}
+        if missing:
+            raise ProblemFileError(
+                f"option {number} of layer {name!r} has no {min(missing)!r}, which other options of the layer have: "
+                "give it, 0 if it has none"
+            )
+    return LayerTable(name=name, columns={key: [row.get(key, -1) for row in rows] for key in known})
 
 
 def _option(layer: str, number: int, option: object, numbers: Mapping[str, int]) -> dict[str, int]:
     row: dict[str, int] = {}
     for key, value in _object(f"option {number} of layer {layer!r}", option).items():
         if key != _IP:
-            require_integer(f"attribute {key!r} of layer {layer!r}, option {number},", value)
-            row[key] = value
+            row[key] = _integer(f"attribute {key!r} of layer {layer!r}, option {number},", value)
         elif value is not None:
-            if value not in numbers:
+            if not isinstance(value, str) or value not in numbers:
                 raise ProblemFileError(
-                    f"option {number} of layer {layer!r} names ip {value!r}, which 'ips' does not list: known are "
-                    f"{sorted(numbers)}"
+                    f"option {number} of layer {layer!r} names ip {_short(value)}, which 'ips' does not list: known "
+                    f"are {listed(numbers)}"
                 )
             row[key] = numbers[value]
     return row
@@ -219,29 +313,36 @@ def _latency(value: object) -> Combine:
     try:
         return Combine(value)
     except ValueError:
-        raise ProblemFileError(f"'latency' must be 'sum' or 'max', got {value!r}") from None
+        raise ProblemFileError(f"'latency' must be 'sum' or 'max', got {_given(value)}") from None
+
+
+def _loss_unit(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise ProblemFileError(f"'loss_unit' must be a finite number above 0, got {_given(value)}")
+    return float(value)
 
 
 def _caps(caps: Mapping[str, object]) -> Iterable[Cap]:
     for resource, limit in caps.items():
-        require_integer(f"the cap on {resource!r}", limit)
-        yield Cap(resource=resource, limit=limit)  # type: ignore[arg-type] # it is an integer now
+        what = f"the cap on {resource!r}"
+        yield Cap(resource=resource, limit=(_amount if resource in RESOURCES else _integer)(what, limit))
 
 
 def _couplings(couplings: Sequence[object], layers: Sequence[LayerTable]) -> Iterable[Coupling]:
     for number, coupling in enumerate(couplings):
         parts = coupling if isinstance(coupling, list) else []
-        is_index = [isinstance(part, int) and not isinstance(part, bool) for part in parts]
-        if is_index != [True, False, True, False] or not isinstance(parts[1], str) or not isinstance(parts[3], str):
+        if [type(part) for part in parts] != [int, str, int, str]:
+            shown = f"[{', '.join(map(_short, parts))}]" if parts else _given(coupling)
             raise ProblemFileError(
-                f"coupling {number} must be [layer, attribute, layer, attribute] with layers counted from 0, got "
-                f"{coupling!r}"
+                f"coupling {number} must be [layer, attribute, layer, attribute], layers counted from 0, got {shown}"
             )
-        for place in (parts[0], parts[2]):
+        for place, key in (parts[:2], parts[2:]):
             if not 0 <= place < len(layers):
                 raise ProblemFileError(
-                    f"coupling {number} names layer {place}: there are {len(layers)} layers, 0 to {len(layers) - 1}"
+                    f"coupling {number} names layer {_short(place)}: there are {len(layers)} layers, counted from "
+                    f"0 to {len(layers) - 1}"
                 )
+            _refuse_ip(f"an attribute of coupling {number}", [key])
         yield Coupling(
             left_layer=layers[parts[0]].name,
             left_key=parts[1],
@@ -250,17 +351,22 @@ def _couplings(couplings: Sequence[object], layers: Sequence[LayerTable]) -> Ite
         )
 
 
-def _shared(table: Mapping[str, Any], numbers: Mapping[str, int]) -> tuple[PaidOnce, ...]:
+def _shared(table: Mapping[str, Any], numbers: Mapping[str, int], latency: Combine) -> tuple[PaidOnce, ...]:
     """What is paid once for the shared parts."""
     most = table.get("max_ips")
-    if most is not None:
-        require_integer("'max_ips'", most)
+    if most is not None and _integer("'max_ips'", most) < 0:
+        raise ProblemFileError(f"'max_ips' must be at least 0, got {most}: leave it out if nothing is limited")
     if not numbers:
         return ()
     amounts: dict[str, list[int]] = {}
     for name, position in numbers.items():
         for key, value in table["ips"][position].items():
+            if key == LATENCY and latency is Combine.MAX:
+                raise ProblemFileError(
+                    f"ip {name!r} gives {key!r}, which do not add up if 'latency' is 'max': leave it out"
+                )
+            _refuse_ip(f"an amount of ip {name!r}", [key])
             if key != "id":
-                require_integer(f"{key!r} of ip {name!r}", value)
-                amounts.setdefault(key, [0] * len(numbers))[position] = value
+                amount = _amount(f"{key!r} of ip {name!r}", value)
+                amounts.setdefault(key, [0] * len(numbers))[position] = amount
     return (PaidOnce(key=_IP, amounts=amounts or {RESOURCES[0]: [0] * len(numbers)}, most=most),)

@@ -75,8 +75,21 @@ class Relaxation:
         """Keep what is valid of paths."""
         self.found.append(self.task.designs(paths))
 
-    def plane(self, weights: FloatArray, prices: FloatArray | None = None, rounds: int = ROUNDS) -> Plane:
-        """A plane of given weights (per range of each objective), with the designs met on the way."""
+    def plane(
+        self,
+        weights: FloatArray,
+        prices: FloatArray | None = None,
+        rounds: int = ROUNDS,
+        goal: IntArray | None = None,
+    ) -> Plane:
+        """A plane of given weights (per range of each objective), with the designs met on the way.
+
+        Args:
+            weights: At least 0.
+            prices: To start from.
+            rounds: Most subgradient steps.
+            goal: Objective vector about as good as there can be, if no design tells; a far one makes steps too long.
+        """
         from dse.solve.compiled.paths import cheapest_path
         from dse.solve.compiled.relaxation import priced, raise_bound, repair
 
@@ -90,7 +103,7 @@ class Relaxation:
             best_prices = none
         else:
             start = np.zeros(len(self.limited)) if prices is None else prices
-            known = self.designs.points
+            known = self.designs.points if goal is None else goal[None]
             upper = (
                 float((known / self.ranges @ weights).min())
                 if len(known)

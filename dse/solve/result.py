@@ -40,11 +40,18 @@ class GapKind(Enum):
 
 
 class Status(Enum):
-    """How a solve ended."""
+    """How a solve ended.
+
+    OPTIMAL: proven. INFEASIBLE: proven that there is none. WITHIN_GAP: nothing more than the gap allowed is missing.
+    TIME_LIMIT: the clock ran out, or control-C. EFFORT_LIMIT: no more solver calls or labels were allowed, or the
+    method asked for goes no further.
+    """
 
     OPTIMAL = "optimal"
     INFEASIBLE = "infeasible"
+    WITHIN_GAP = "within the gap"
     TIME_LIMIT = "time limit"
+    EFFORT_LIMIT = "effort limit"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +100,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Infeasible:
-    """No design within the bounds: proven when ``status`` is INFEASIBLE, not found in time when TIME_LIMIT."""
+    """No design within the bounds: proven when ``status`` is INFEASIBLE, else not found until a limit was reached."""
 
     status: Status
     at_most: Mapping[str, int]
@@ -104,7 +111,8 @@ class Infeasible:
         bounds = ", ".join(f"{name} <= {bound}" for name, bound in self.at_most.items()) or "the caps alone"
         if self.status is Status.INFEASIBLE:
             return f"no design satisfies the caps and couplings with {bounds}"
-        return f"no design was found within the time limit for {bounds}; give more time"
+        more = "time" if self.status is Status.TIME_LIMIT else "solver calls"
+        return f"no design was found within the {self.status.value} for {bounds}; give more {more}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +153,8 @@ class Infeasibility:
             together must grow; None when that cannot help or was not found in time.
         levers: Single changes, each sufficient on its own.
         couplings_clash: No design satisfies the couplings even without any cap.
-        clash: Resources whose caps cannot be met together, none of which can be left out; empty if not found in time.
+        clash: Resources whose caps (or couplings that) cannot be met together, none of which can be left out; empty if
+            not found in time.
         nearest: A design that meets all caps once those on sums have grown by ``relaxation_ppm``.
     """
 
@@ -158,9 +167,10 @@ class Infeasibility:
 
     def __str__(self) -> str:
         if self.couplings_clash:
+            which = "they" if not self.clash else f"{', '.join(self.clash[:6])}{' and more' * (len(self.clash) > 6)}"
             return (
-                "No selection satisfies all couplings together, whatever the caps: some layers share no common "
-                "attribute value along a path. Add options with a value that their neighbours offer."
+                f"No selection satisfies all couplings together, whatever the caps: {which} contradict each other. Add "
+                "options with a value that their neighbours offer, or leave out one of these couplings."
             )
         short = [
             f"{s.resource!r} needs at least {s.least} and is capped at {s.limit} ({s.missing} short)"
@@ -174,12 +184,14 @@ class Infeasibility:
             + ", ".join(f"{s.resource!r} {s.least} of {s.limit}" for s in self.shortages)
             + "."
         ]
-        if self.relaxation_ppm is not None:
+        if self.relaxation_ppm is not None and len(self.shortages) > 1:
             percent = (self.relaxation_ppm - 1_000_000) / 10_000
             parts.append(f"Growing every cap that adds up by {percent:.2f} % would suffice.")
         if len(self.clash) > 1:
             parts.append(f"The caps that clash are those on {', '.join(map(repr, self.clash))}.")
-        if self.levers:
+        if len(self.levers) == 1:
+            parts.append(f"It would suffice to {self.levers[0]}.")
+        elif self.levers:
             parts.append("Any one of these would suffice: " + "; ".join(map(str, self.levers)) + ".")
         elif self.relaxation_ppm is None:
             parts.append("No single cap can be raised to make it feasible: more than one has to grow.")
@@ -247,6 +259,12 @@ class Front:
         from dse.solve.subset import thinned
 
         return thinned(self, count, by)
+
+    def polished(self, *, time_limit_seconds: float = 60.0) -> Front:
+        """The points, each replaced by an efficient design that is no worse in any objective, see `polish.polished`."""
+        from dse.solve.polish import polished
+
+        return polished(self, time_limit_seconds=time_limit_seconds)
 
     def verify(self, sample: int = 20, *, time_limit_seconds: float = 600.0) -> Verification:
         """Solve points again with HiGHS on the declared model, see ``verify.verify``."""

@@ -82,7 +82,7 @@ def _solve_whole(problem: Problem, query: Query, *, time_limit_seconds: float, m
     remaining = query.order
     bounds = dict(query.at_most)
     selection: Selection | None = None
-    status, first_bound, solves, seconds = Status.TIME_LIMIT, 0, 0, 0.0
+    status, first_bound, solves, seconds = Status.EFFORT_LIMIT, 0, 0, 0.0
     while remaining and solves < most_solves:
         part = Query(minimise=remaining[0], then=remaining[1:], at_most=bounds, floors=query.floors)
         stage = solve_stage(problem, part, deadline, most_solves - solves)
@@ -101,10 +101,12 @@ def _solve_whole(problem: Problem, query: Query, *, time_limit_seconds: float, m
         return Infeasible(status=status, at_most=dict(query.at_most), seconds=seconds, solves=solves)
     objectives = evaluate(problem, selection).objectives
     first = objectives[query.minimise]
-    proven = status is Status.OPTIMAL and not remaining
+    if remaining and status is Status.OPTIMAL:
+        status = Status.EFFORT_LIMIT
+    proven = status is Status.OPTIMAL
     certificate = Certificate(
         method="milp",
-        status=Status.OPTIMAL if proven else Status.TIME_LIMIT,
+        status=status,
         minimised=query.minimise,
         then=query.then,
         at_most=dict(query.at_most),
@@ -150,7 +152,7 @@ def _solve_branches(
         answer = (
             _solve_whole(branch, asked, time_limit_seconds=max(0.01, deadline - time.monotonic()), most_solves=left)
             if left > 0 and (not answers or time.monotonic() < deadline)
-            else Infeasible(status=Status.TIME_LIMIT, at_most=at_most, seconds=0.0, solves=0)
+            else Infeasible(status=_exhausted(left), at_most=at_most, seconds=0.0, solves=0)
         )
         answers.append(answer)
         if isinstance(answer, Infeasible):
@@ -167,23 +169,28 @@ def _solve_branches(
     seconds = sum(one.seconds if isinstance(one, Infeasible) else one.certificate.seconds for one in answers)
     solves = sum(map(_solves, answers))
     statuses = {one.status if isinstance(one, Infeasible) else one.certificate.status for one in answers}
-    open_ended = Status.TIME_LIMIT in statuses
+    unfinished = next((one for one in (Status.TIME_LIMIT, Status.EFFORT_LIMIT) if one in statuses), None)
     if best is None:
-        status = Status.TIME_LIMIT if open_ended else Status.INFEASIBLE
+        status = unfinished or Status.INFEASIBLE
         return Infeasible(status=status, at_most=dict(query.at_most), seconds=seconds, solves=solves)
     objective = best.objectives[query.minimise]
     bound = min(objective, *bounds)
     certificate = replace(
         best.certificate,
-        status=Status.TIME_LIMIT if open_ended else Status.OPTIMAL,
+        status=unfinished or Status.OPTIMAL,
         at_most=dict(query.at_most),
         bound=bound,
         gap=objective - bound,
-        efficient=not open_ended and best.certificate.efficient,
+        efficient=unfinished is None and best.certificate.efficient,
         seconds=seconds,
         solves=solves,
     )
     return replace(best, certificate=certificate)
+
+
+def _exhausted(calls_left: int) -> Status:
+    """What ended before a branch was asked for."""
+    return Status.TIME_LIMIT if calls_left > 0 else Status.EFFORT_LIMIT
 
 
 def branch_count(problem: Problem) -> int:

@@ -27,7 +27,7 @@ class Stage:
     """Outcome of one lexicographic stage, in option indices of the problem that was given.
 
     Attributes:
-        status: OPTIMAL, INFEASIBLE, or TIME_LIMIT with or without a selection.
+        status: OPTIMAL, INFEASIBLE, or TIME_LIMIT or EFFORT_LIMIT with or without a selection.
         selection: The best selection found.
         first_bound: Proven lower bound of the first objective of the stage.
         minimised: How many objectives were minimised together.
@@ -115,10 +115,11 @@ def _solve_corrected(small: Problem, query: Query, deadline: float, most_solves:
                 "(smaller integers)"
             )
         excluded.append(answer.selection)
+    unfinished = Status.TIME_LIMIT if answer.status is Status.TIME_LIMIT else Status.EFFORT_LIMIT
     if best is None:
-        status = Status.INFEASIBLE if answer.status is Status.INFEASIBLE else Status.TIME_LIMIT
+        status = Status.INFEASIBLE if answer.status is Status.INFEASIBLE else unfinished
     else:
-        status = Status.OPTIMAL if solved else Status.TIME_LIMIT
+        status = Status.OPTIMAL if solved else unfinished
     return Stage(
         status=status,
         selection=None if best is None else best.selection,

@@ -53,7 +53,7 @@ def thinned(front: Front, count: int, by: Choice | str) -> Front:
         front,
         points=tuple(front.points[row] for row in rows.tolist()),
         complete=False,
-        why_incomplete=f"{count} of {len(vectors)} points are shown",
+        why_incomplete=f"{count} of {len(vectors)} points are shown; {front.why_incomplete or 'all are complete'}",
         gap=1.0 - (1.0 - before) * kept if known else None,
         gap_kind=GapKind.HYPERVOLUME if known else GapKind.UNKNOWN,
     )

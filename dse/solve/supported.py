@@ -109,11 +109,14 @@ class Supported:
 
     def lower(self) -> IntArray:
         """Per design, the least first sum that planes allow given its others, rounded up to an integer."""
+        from dse.solve.compiled.relaxation import largest_below
+
         weights, bounds = self._planes()
         points = self.designs.points
         used = weights[:, 0] > 0
-        rest = bounds[used] - points[:, 1:].astype(np.float64) @ weights[used, 1:].T
-        least = (rest / weights[used, 0]).max(axis=1, initial=self.low[0])
+        first = weights[used, 0]
+        others = np.ascontiguousarray(points[:, 1:].astype(np.float64))
+        least = largest_below(others, weights[used, 1:] / first[:, None], bounds[used] / first, self.low[0])
         return np.asarray(np.minimum(points[:, 0], np.ceil(least - 1e-6 * np.abs(least)).astype(np.int64)))
 
     def _planes(self) -> tuple[FloatArray, FloatArray]:

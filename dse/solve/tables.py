@@ -122,9 +122,15 @@ class Cap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttributeObjective:
-    """Minimise an attribute combined over the layers, by sum or by maximum as ``Problem.combine`` says."""
+    """Minimise an attribute combined over the layers, by sum or by maximum as ``Problem.combine`` says.
+
+    Args:
+        name: The attribute.
+        unit: What a value of 1 stands for; only for showing.
+    """
 
     name: str
+    unit: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +158,17 @@ class UtilisationObjective:
 
 
 Objective: TypeAlias = AttributeObjective | UtilisationObjective
+
+
+def listed(values: Iterable[int] | Iterable[str], most: int = 20) -> str:
+    """The first of some values in order, for the text of an error.
+
+    >>> listed({"lut": 1, "dsp": 2}), listed(range(30), 3), listed([])
+    ('dsp, lut', '0, 1, 2 and 27 more', 'none')
+    """
+    ordered = [str(value) for value in sorted(values)]
+    more = f" and {len(ordered) - most} more" if len(ordered) > most else ""
+    return ", ".join(ordered[:most]) + more or "none"
 
 
 def require_integer(what: str, value: object) -> None:

@@ -124,6 +124,20 @@ class Task:
             available=self.available,
         )
 
+    def within(self, point: IntArray, level: int | None = None) -> Task | None:
+        """The task of the designs that are as good as a vector in every objective; None when there are none.
+
+        Args:
+            point: Objective vector, shape ``(values,)``.
+            level: The largest level of an arc, if levels count.
+        """
+        trellis = self.trellis
+        limits = self.ceilings(point[None])[0]
+        kept: BoolArray = (self.least[trellis.source] + trellis.cost + self.rest[trellis.target] <= limits).all(axis=1)
+        if level is not None:
+            kept &= trellis.level <= level
+        return prepare(trellis.keep(kept), self.objectives, limits, clock=self.clock, available=self.available)
+
     def undominated(self) -> BoolArray:
         """Mask of the arcs that no other one between the same nodes matches or beats in every dimension."""
         from dse.solve.compiled.paths import undominated_arcs

@@ -105,7 +105,9 @@ def _caps(draw, problem, witness):
         names.remove("loss")  # it may be negative, and only an objective may
     used = evaluate(problem.replace(objectives=objectives), witness).objectives
     slip = 2 if draw.random() < 0.1 else 0
-    return [Cap(resource=name, limit=int(used[name] * draw.uniform(1.0, 1.3)) - slip) for name in names]
+    limits = {name: int(used[name] * draw.uniform(1.0, 1.3)) - slip for name in names}
+    free = problem.objective_names  # only caps on objectives may be negative
+    return [Cap(resource=name, limit=limit if name in free else max(0, limit)) for name, limit in limits.items()]
 
 
 def enumerate_front(problem):

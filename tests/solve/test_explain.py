@@ -3,6 +3,7 @@
 import pytest
 
 from dse.solve import explain, optimise
+from dse.solve.paid_once import PaidOnce
 from dse.solve.problem import AttributeObjective, Cap, Combine, Coupling, LayerTable, Problem
 
 
@@ -28,7 +29,7 @@ def test_one_resource_is_short():
     assert str(found) == (
         "No design meets the caps: 'luts' needs at least 40 and is capped at 30 (10 short). "
         "Growing every cap that adds up by 33.33 % would suffice. "
-        "Any one of these would suffice: raise 'luts' from 30 to 40 (+33.3 %)."
+        "It would suffice to raise 'luts' from 30 to 40 (+33.3 %)."
     )
 
 
@@ -98,4 +99,35 @@ def test_couplings_that_clash_along_a_cycle():
     assert front.points == ()
     assert front.complete
     assert front.infeasibility.couplings_clash
-    assert "No selection satisfies all couplings together" in str(front.infeasibility)
+    assert front.infeasibility.clash == ("a.x = b.x", "a.y = b.y")
+    assert str(front.infeasibility) == (
+        "No selection satisfies all couplings together, whatever the caps: a.x = b.x, a.y = b.y contradict each other. "
+        "Add options with a value that their neighbours offer, or leave out one of these couplings."
+    )
+
+
+def test_only_couplings_that_contradict_each_other_are_named():
+    """A long chain that is satisfiable, and a cycle of three in its middle that is not."""
+    same = {"loss": [1, 1], "left": [0, 1], "right": [0, 1]}
+    other = {"loss": [1, 1], "left": [0, 1], "right": [1, 0]}
+    layers = [LayerTable(name=f"l{i}", columns=other if i == 5 else same) for i in range(12)]
+    pairs = [*((i, i + 1) for i in range(11)), (6, 4)]
+    couplings = [
+        Coupling(left_layer=f"l{i}", left_key="right", right_layer=f"l{j}", right_key="left") for i, j in pairs
+    ]
+    problem = Problem(layers=layers, objectives=(AttributeObjective(name="loss"),), couplings=couplings)
+    assert explain(problem).clash == ("l4.right = l5.left", "l5.right = l6.left", "l6.right = l4.left")
+
+
+@pytest.mark.parametrize("caps", [(), (Cap(resource="luts", limit=7),)])
+def test_too_few_shared_parts_are_explained_like_a_cap(caps):
+    layers = [LayerTable(name=f"l{i}", columns={"loss": [1, 2], "luts": [3, 4], "ip": [i, i + 1]}) for i in range(4)]
+    parts = PaidOnce(key="ip", amounts={"luts": [0] * 5}, most=1)
+    problem = Problem(layers=layers, objectives=(AttributeObjective(name="loss"),), paid_once=(parts,), caps=caps)
+    found = explain(problem)
+    assert not found.couplings_clash
+    assert [(one.resource, one.least, one.limit) for one in found.shortages][-1] == ("number of ips", 2, 1)
+    assert "'number of ips' needs at least 2 and is capped at 1 (1 short)" in str(found)
+    if not caps:
+        assert "It would suffice to raise 'number of ips' from 1 to 2 (+100.0 %)." in str(found)
+    assert optimise(problem).infeasibility == found

@@ -76,7 +76,7 @@ def test_ten_percent_more_buys_what_enumeration_says(seed):
         return
     assert len(gains) == 3
     for gain in gains:
-        assert gain.larger == gain.limit + gain.limit // 10
+        assert gain.larger == gain.limit + max(1, gain.limit // 10)
         caps = grown(problem.caps, gain.resource, gain.larger)
         assert (gain.before, gain.after) == (before, least(problem, caps, bounds))
         assert gain.proven

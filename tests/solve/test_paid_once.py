@@ -183,7 +183,7 @@ def test_filters_keep_every_optimal_value_of_shared_costs(pareto_of, designs_of)
     assert checked > 20
 
 
-def test_time_that_ends_leaves_a_bound_and_no_claim(designs_of):
+def test_calls_that_end_leave_a_bound_and_no_claim(designs_of):
     problem = next(
         one
         for one in (make_shared_problem(seed, (UTILISATION, LOSS)) for seed in range(200))
@@ -194,9 +194,9 @@ def test_time_that_ends_leaves_a_bound_and_no_claim(designs_of):
     least = min(vector[1] for vector in designs_of(problem))
     found = solve_query(problem, Query(minimise="loss", then=("utilisation",)), time_limit_seconds=60, most_solves=1)
     if isinstance(found, Infeasible):
-        assert found.status is Status.TIME_LIMIT
+        assert found.status is Status.EFFORT_LIMIT
     else:
-        assert found.certificate.status is Status.TIME_LIMIT
+        assert found.certificate.status is Status.EFFORT_LIMIT
         assert not found.certificate.efficient
         assert found.certificate.bound <= least <= found.objectives["loss"]
     assert optimise(problem, method="milp", max_solves=1).complete is False
@@ -232,7 +232,7 @@ def test_items_that_do_not_exist_or_cannot_add_up_are_refused():
         problem_with((three, three))
     with pytest.raises(ValueError, match=r"'luts' is paid once by 'datapath' but combines by maximum: it must add up"):
         problem_with((three,), combine={"luts": Combine.MAX})
-    with pytest.raises(ValueError, match=r"branch names layer 'b': the layers are \['a'\]"):
+    with pytest.raises(ValueError, match="branch names layer 'b': the layers are a"):
         problem_with((three,), branch="b")
     huge = PaidOnce(key="datapath", amounts={"loss": [2**52, 2**52, 1]})
     with pytest.raises(ValueError, match=r"add up to 9007199254740995, beyond 2\*\*53"):

@@ -169,3 +169,19 @@ def cheapest_paths(
         values = priced(objectives, nothing, weights[row], free)
         bounds[row], paths[row] = cheapest_path(firsts, target, values, room, depth)
     return bounds, paths
+
+
+@numba.njit(cache=True, nogil=True)
+def largest_below(others: FloatArray, slopes: FloatArray, heights: FloatArray, least: float) -> FloatArray:
+    """Per row of ``others``, the largest of ``heights - slopes @ row`` and ``least``.
+
+    A loop, because the table of all rows and planes would take gigabytes.
+    """
+    result = np.full(len(others), least)
+    for row in range(len(others)):
+        for plane in range(len(heights)):
+            height = heights[plane]
+            for dimension in range(others.shape[1]):
+                height -= slopes[plane, dimension] * others[row, dimension]
+            result[row] = max(result[row], height)
+    return result

@@ -42,5 +42,6 @@ def warm_up() -> None:
     relaxation.raise_bound(firsts, one + 1, real, real, weights, weights, 1.0, 1, 1)
     relaxation.repair(one.copy(), firsts, one, one + 1, real, real, weights, 1)
     relaxation.cheapest_paths(firsts, one + 1, real, np.ones((1, 2)), 1)
+    relaxation.largest_below(real, real, weights[:1], 0.0)
     volume.volume(np.zeros((1, 3)))
     volume.distances(np.zeros((1, 3)), np.zeros((1, 3)))
