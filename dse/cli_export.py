@@ -56,28 +56,39 @@ def verify(
     target: Annotated[
         list[str] | None, typer.Option(help="also check a target of your own, package.module:name; may be repeated")
     ] = None,
+    everything: Annotated[
+        bool,
+        typer.Option("--all", help="also compute what takes minutes; without it some checks take a part and say so"),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
 ) -> None:
     """Check that an export computes what it promised: all checks this machine allows; the others are listed.
 
-    Exit code 1 if a check fails, 2 if the folder is no export or was changed.
+    Exit code 1 if a check fails; 2 if the folder is no export or was changed, or if nothing of one of its targets can
+    be checked here.
     """
     from dse.exports.targets import TARGETS, verify_folder
-    from dse.exports.verification import passed
+    from dse.exports.verification import Extent, never_verified, passed
     from dse.terminal import print_json, relative
 
     own = target or []
     if any(name in TARGETS for name in own):
         raise StudyError(f"--target is for your own: {', '.join(TARGETS)} are checked whenever the export holds them")
-    verdicts = verify_folder(folder, own)
+    verdicts = verify_folder(folder, own, Extent.ALL if everything else Extent.SOME)
     good = passed(verdicts)
     if as_json:
-        checks = [{"target": one.target, "check": one.check, **one.outcome.to_json()} for one in verdicts]
+        checks = [
+            {"target": one.target, "check": one.check, "seconds": round(one.seconds, 3), **one.outcome.to_json()}
+            for one in verdicts
+        ]
         print_json({"passed": good, "checks": checks})
     else:
         _print(f"Checks of {relative(folder)}", verdicts)
     if not good:
         raise typer.Exit(1)
+    if missing := never_verified(verdicts):
+        why = "; ".join(f"{name}: {text}" for name, text in missing.items())
+        raise StudyError(f"nothing of {' and '.join(missing)} could be verified here ({why})")
 
 
 def _print(title: str, verdicts: Sequence[Verdict]) -> None:
@@ -88,9 +99,11 @@ def _print(title: str, verdicts: Sequence[Verdict]) -> None:
     from dse.exports.verification import Status
     from dse.terminal import out, say, table
 
-    shown = table(title, dict.fromkeys(("target", "check", "verdict", "what was compared, or why not"), "left"))
+    texts = dict.fromkeys(("target", "check", "verdict", "what was compared, or why not"), "left")
+    shown = table(title, {**texts, "seconds": "right"})
     for one in verdicts:
-        shown.add_row(*map(Text, (one.target, one.check, one.outcome.status.value, one.outcome.text)))
+        cells = (one.target, one.check, one.outcome.status.value, one.outcome.text, f"{one.seconds:.1f}")
+        shown.add_row(*map(Text, cells))
     out().print(shown)
     for one in verdicts:
         for place in one.outcome.where:

@@ -11,15 +11,20 @@ import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 Numbers: TypeAlias = Any
 """An integer, or an array of integers."""
 Rule: TypeAlias = Mapping[str, Any]
 """A part of a manifest."""
 
+_INT64: Final = 62
+"""Bits below which sums are exact in int64."""
 _UP_AT_TIES: Final[Mapping[str, Callable[[Numbers], Numbers]]] = {
     "half-even": lambda floor: floor % 2 == 1,
     "half-up": lambda _: True,
@@ -34,6 +39,16 @@ _UP: Final[Mapping[str, Callable[[Numbers, Numbers], Numbers]]] = {
     "toward-zero": lambda floor, rest: (floor < 0) & (rest > 0),
 }
 """Whether a number goes up, for rules without ties, by its floor and what lies above that."""
+
+
+def largest(values: NDArray[Any]) -> int:
+    """The largest magnitude."""
+    return max(abs(int(values.max())), abs(int(values.min()))) if values.size else 0
+
+
+def fitting(values: NDArray[Any], bound: int) -> NDArray[Any]:
+    """The values in int64 if numbers up to the bound fit, else as Python integers."""
+    return values.astype(np.int64 if bound < 1 << _INT64 else object)
 
 
 def rounded(numerator: Numbers, denominator: Numbers, rounding: str) -> Numbers:
@@ -92,32 +107,6 @@ def _level(numerator: Numbers, denominator: Numbers, levels: Sequence[int]) -> N
     return found
 
 
-def decode(code: int, kind: Rule) -> int | None:
-    """The integer a stored code means, zero point not taken off; None if it means no number."""
-    bits: int = kind["bits"]
-    if kind["stored"] == "integer":
-        negative = code >> (bits - 1) if kind["signed"] else 0
-        return code - (negative << bits)
-    if "table" in kind:
-        found: int | None = kind["table"][code]
-        return found
-    if kind.get("encoding") == "sign-magnitude":
-        negative, magnitude = divmod(code, 1 << (bits - 1))
-        return -magnitude if negative else magnitude
-    mantissa_bits: int = kind["mantissa_bits"]
-    negative, magnitude = divmod(code, 1 << (mantissa_bits + kind["exponent_bits"]))
-    if magnitude > kind["largest_magnitude_code"] or (negative and not kind["signed"]):
-        return None
-    exponent, fraction = divmod(magnitude, 1 << mantissa_bits)
-    one = 1 << mantissa_bits
-    value: int = (one + fraction) << (exponent - 1) if exponent else fraction
-    if kind.get("subnormals") == "flush" and not exponent:
-        value = 0
-    elif kind.get("subnormals") == "keep-exponent":
-        value = (one + fraction) << exponent if magnitude else 0
-    return -value if negative else value
-
-
 def power(exponent: int) -> Fraction:
     """``2**exponent``.
 
@@ -125,16 +114,6 @@ def power(exponent: int) -> Fraction:
     Fraction(1, 8)
     """
     return Fraction(2) ** exponent
-
-
-def scale_of_code(code: int, kind: Rule) -> Fraction:
-    """The scale a weight file means, by its code."""
-    if kind.get("encoding") == "power-of-two":
-        return power(code - kind["bias"])
-    found = decode(code, kind)
-    if found is None:
-        raise ValueError(f"scale code {code} of {kind['format']} is no number")
-    return found * power(kind["unit_exponent"])
 
 
 def lmul(left: int, right: int, kind: Rule) -> int:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from fractions import Fraction
+import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-import numpy as np
-
 from dse.exports.arithmetic import power
+from dse.exports.comparison import Comparison
 from dse.exports.interpreted_sums import Blocks
 from dse.exports.interpreter import Interpreter
 from dse.exports.manifest import file_entries
-from dse.exports.verification import SHOWN_DIFFERENCES, Check, Difference, Outcome, Status
+from dse.exports.verification import Check, Outcome, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from dse.exports.interpreted_sums import Stream
     from dse.exports.manifest import Manifest
 
-_Comparison: TypeAlias = "tuple[Sequence[str], Stream, Stream]"
+_Compared: TypeAlias = "tuple[Sequence[str], Stream, Stream]"
 """Names of vectors, what was expected of them, and what came out; vectors along the first axis."""
 _UNREADABLE: Final = (ValueError, LookupError, TypeError)
 """What entries and files that do not fit together raise."""
@@ -66,7 +65,7 @@ def _misfit(values: NDArray[Any], entry: Mapping[str, Any]) -> str:
 
 
 def _golden(manifest: Manifest, _: Path) -> Outcome:
-    def of_layer(interpreter: Interpreter, layer: dict[str, Any]) -> Iterator[_Comparison]:
+    def of_layer(interpreter: Interpreter, layer: dict[str, Any]) -> Iterator[_Compared]:
         if layer["op"] == "input":
             return
         sources = [manifest.layer(name) for name in layer["inputs"]]
@@ -78,7 +77,7 @@ def _golden(manifest: Manifest, _: Path) -> Outcome:
 
 
 def _limits(manifest: Manifest, _: Path) -> Outcome:
-    def of_layer(interpreter: Interpreter, layer: dict[str, Any]) -> Iterator[_Comparison]:
+    def of_layer(interpreter: Interpreter, layer: dict[str, Any]) -> Iterator[_Compared]:
         if "limits" not in layer:
             return
         limits, sources = layer["limits"], [manifest.layer(name) for name in layer["inputs"]]
@@ -94,7 +93,7 @@ def _executed(
     entry: Mapping[str, Any],
     inputs: Sequence[Stream],
     names: Sequence[str],
-) -> Iterator[_Comparison]:
+) -> Iterator[_Compared]:
     """Accumulators, where the manifest has them, and outputs of one layer."""
     if "sums" in entry:
         sums = [f"{name}, sums" for name in names]
@@ -103,7 +102,7 @@ def _executed(
 
 
 def _ties(manifest: Manifest, _: Path) -> Outcome:
-    def of_layer(interpreter: Interpreter, layer: dict[str, Any]) -> Iterator[_Comparison]:
+    def of_layer(interpreter: Interpreter, layer: dict[str, Any]) -> Iterator[_Compared]:
         for place, rule in enumerate([layer, *layer.get("parts", [])]):
             if "ties" not in rule:
                 continue
@@ -121,20 +120,21 @@ def _ties(manifest: Manifest, _: Path) -> Outcome:
     return _each_layer(manifest, of_layer, "accumulators around ties and bounds of requantisers")
 
 
-def _network(manifest: Manifest, _: Path) -> Outcome:
-    interpreter, vectors, found = Interpreter(manifest), manifest.entries["vectors"], _Differences()
+def _network(manifest: Manifest, _: Path, products: int = _PRODUCTS) -> Outcome:
+    interpreter, vectors, found = Interpreter(manifest), manifest.entries["vectors"], Comparison()
     output = manifest.layer(manifest.entries["output"]["layer"])
     slow = sum(layer["out_size"] * layer["depth"] for layer in manifest.layers if _is_unusual(layer))
-    count = min(vectors["count"], max(_PRODUCTS // slow, 1)) if slow else vectors["count"]
+    count = min(vectors["count"], max(products // slow, 1)) if slow else vectors["count"]
     others = (place for place in range(vectors["count"]) if place not in vectors["golden"])
     chosen = sorted([*vectors["golden"], *others][:count])
     try:
         got = interpreter.run(interpreter.stream(manifest.layers[0], vectors["input"])[chosen])
         expected = interpreter.stream(output, vectors["output"])[chosen]
-        found.compare(output["name"], [f"vector {place}" for place in chosen], expected, got)
+        _compare(found, output["name"], [f"vector {place}" for place in chosen], expected, got)
     except _UNREADABLE as error:
         return Outcome(status=Status.FAILED, text=f"the layers cannot be executed one after the other: {error}")
-    return found.outcome(f"outputs of {len(chosen)} of {vectors['count']} vectors through all layers")
+    part = "" if len(chosen) == vectors["count"] else f" of {vectors['count']} (--all for all)"
+    return found.outcome(f"outputs of {len(chosen)}{part} vectors through all layers")
 
 
 def _is_unusual(layer: Mapping[str, Any]) -> bool:
@@ -143,55 +143,26 @@ def _is_unusual(layer: Mapping[str, Any]) -> bool:
 
 
 def _each_layer(
-    manifest: Manifest, of_layer: Callable[[Interpreter, dict[str, Any]], Iterator[_Comparison]], what: str
+    manifest: Manifest, of_layer: Callable[[Interpreter, dict[str, Any]], Iterator[_Compared]], what: str
 ) -> Outcome:
-    interpreter, found, broken, vectors, layers = Interpreter(manifest), _Differences(), list[str](), 0, 0
+    interpreter, found, broken, vectors = Interpreter(manifest), Comparison(), list[str](), 0
     for layer in manifest.layers:
-        before = vectors
         try:
             for names, expected, got in of_layer(interpreter, layer):
-                found.compare(layer["name"], names, expected, got)
+                _compare(found, layer["name"], names, expected, got)
                 vectors += len(names)
         except _UNREADABLE as error:
             broken.append(f"layer {layer['name']} cannot be executed from its files: {error}")
-        layers += vectors > before
-    return found.outcome(f"{vectors} {what} of {layers} layers", broken)
+    return found.outcome(f"{vectors} {what} of {len(found.layers)} layers", broken)
 
 
-@dataclass(slots=True)
-class _Differences:
-    """The first differences and the count of all."""
-
-    first: list[Difference] = field(default_factory=list)
-    count: int = 0
-
-    def compare(self, layer: str, names: Sequence[str], expected: Stream, got: Stream) -> None:
-        """Add those between two streams of one vector per name."""
-        if isinstance(expected, Blocks) and isinstance(got, Blocks):
-            self.compare(layer, names, expected.elements, got.elements)
-            scales = [f"{name}, scales" for name in names]
-            self.compare(layer, scales, *(one.scales * power(one.exponent) for one in (expected, got)))
-            return
-        if expected.size != got.size:
-            raise ValueError(f"{got.size} numbers came out, {expected.size} were expected")
-        expected, got = expected.reshape(len(names), -1), got.reshape(len(names), -1)
-        places = np.argwhere(expected != got)
-        self.count += len(places)
-        for vector, element in places[: SHOWN_DIFFERENCES - len(self.first)].tolist():
-            wanted, came = (_plain(one[vector, element]) for one in (expected, got))
-            self.first.append(Difference(layer=layer, vector=names[vector], element=element, expected=wanted, got=came))
-
-    def outcome(self, text: str, broken: Sequence[str] = ()) -> Outcome:
-        """What was compared, with the count and whatever could not be."""
-        status = Status.FAILED if self.count or broken else Status.PASSED
-        return Outcome(
-            status=status, text="; ".join([f"{text}, {self.count} differences", *broken]), where=tuple(self.first)
-        )
-
-
-def _plain(number: int | Fraction) -> int | str:
-    """A number as JSON holds it exactly."""
-    return str(number) if isinstance(number, Fraction) else int(number)
+def _compare(found: Comparison, layer: str, names: Sequence[str], expected: Stream, got: Stream) -> None:
+    """Compare two streams; of blocks, elements and exact scales."""
+    if isinstance(expected, Blocks) and isinstance(got, Blocks):
+        found.add(layer, names, expected.elements, got.elements)
+        names = [f"{name}, scales" for name in names]
+        expected, got = (one.scales * power(one.exponent) for one in (expected, got))
+    found.add(layer, names, expected, got)
 
 
 BASE_CHECKS: Final = (
@@ -200,6 +171,6 @@ BASE_CHECKS: Final = (
     Check(name="golden", run=_golden),
     Check(name="limits", run=_limits),
     Check(name="ties", run=_ties),
-    Check(name="network", run=_network),
+    Check(name="network", run=_network, run_all=partial(_network, products=sys.maxsize)),
 )
 """What needs no tool."""

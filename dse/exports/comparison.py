@@ -1,4 +1,4 @@
-"""What another tool computed, against the golden integers of a manifest."""
+"""What was computed from an export, against the golden numbers of its manifest."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dse.exports.verification import SHOWN_DIFFERENCES, Difference, Outcome, Sta
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from fractions import Fraction
     from typing import Any
 
     from numpy.typing import NDArray
@@ -25,49 +26,52 @@ class Comparison:
     Attributes:
         values: how many were compared.
         differences: how many differed.
-        layers: how many layers were compared.
+        layers: those of which something was compared.
         where: the first differences.
     """
 
     values: int = 0
     differences: int = 0
-    layers: int = 0
+    layers: set[str] = field(default_factory=set)
     where: list[Difference] = field(default_factory=list)
 
-    def add(self, layer: str, vectors: Sequence[str], expected: NDArray[Any], got: NDArray[np.float64]) -> None:
-        """Compare outputs of a layer, ``(vectors, values)`` each; what is no integer differs too."""
+    def add(self, layer: str, vectors: Sequence[str], expected: NDArray[Any], got: NDArray[Any]) -> None:
+        """Compare outputs of a layer: any real numbers, vectors along the first axis, as many of them as names.
+
+        Raises:
+            ValueError: if there are not as many numbers as expected.
+        """
+        if expected.size != got.size:
+            raise ValueError(f"{got.size} numbers came out, {expected.size} were expected")
         self.values += expected.size
-        self.layers += 1
-        places = np.argwhere(got != expected)
+        self.layers.add(layer)
+        places = np.flatnonzero(expected.reshape(-1) != got.reshape(-1))
         self.differences += len(places)
-        for vector, element in places[: SHOWN_DIFFERENCES - len(self.where)].tolist():
-            number = float(got[vector, element])
+        for place in places[: SHOWN_DIFFERENCES - len(self.where)].tolist():
+            vector, element = divmod(place, expected.size // len(vectors))
+            wanted, came = _plain(expected.item(place)), _plain(got.item(place))
             self.where.append(
-                Difference(
-                    layer=layer,
-                    vector=vectors[vector],
-                    element=element,
-                    expected=int(expected[vector, element]),
-                    got=int(number) if number.is_integer() else str(number),
-                )
+                Difference(layer=layer, vector=vectors[vector], element=element, expected=wanted, got=came)
             )
 
-    def outcome(self, tool: str, vectors: int) -> Outcome:
-        """What it comes to."""
+    def outcome(self, text: str, problems: Sequence[str] = ()) -> Outcome:
+        """What was compared, with the count of differences and whatever else went wrong."""
         return Outcome(
-            status=Status.FAILED if self.differences else Status.PASSED,
-            text=(
-                f"{tool}: {vectors} vectors, {self.values} values of {self.layers} layers, "
-                f"{self.differences} differences"
-            ),
+            status=Status.FAILED if self.differences or problems else Status.PASSED,
+            text="; ".join([f"{text}, {self.differences} differences", *problems]),
             where=tuple(self.where),
         )
+
+
+def _plain(number: float | Fraction) -> int | str:
+    """A number as JSON holds it exactly."""
+    return int(number) if number % 1 == 0 else str(number)
 
 
 def compared(
     manifest: Manifest, tool: str, outputs: Mapping[str, NDArray[np.float64]], vectors: Sequence[int]
 ) -> Outcome:
-    """Compare the outputs of layers, in the order of the network: the first layer that differs is where it went wrong.
+    """Compare what another tool computed, in the order of the network: where it went wrong is the first that differs.
 
     Args:
         manifest: holds golden outputs of every layer for some vectors, and of the network for all.
@@ -91,7 +95,7 @@ def compared(
         else:
             expected = manifest.rows(layer["golden"]["output"])[golden]
             found.add(layer["name"], [f"golden {place}" for place in golden], expected, got[own])
-    return found.outcome(tool, len(vectors))
+    return found.outcome(f"{tool}: {len(vectors)} vectors, {found.values} values of {len(found.layers)} layers")
 
 
 def in_steps(manifest: Manifest, outputs: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:

@@ -12,7 +12,7 @@ from emulation.block_tensors import BlockTensor
 from emulation.datapaths import Product
 from emulation.execution import accumulate, execute_layer
 from emulation.formats import FixedPoint
-from emulation.function_rules import LayerNormRule, SoftmaxRule
+from emulation.function_rules import GeluRule, LayerNormRule, LstmRule, SoftmaxRule
 from emulation.grids import Grid, grid_of
 from emulation.hardware import largest_product
 from emulation.network import ENGINE_OPERATIONS, Add, AveragePool, Convolution, Relu
@@ -79,7 +79,7 @@ def accumulator_entry(hardware: HardwareNetwork, hardware_layer: HardwareLayer) 
     layer, engine = hardware_layer.layer, hardware_layer.engine
     operands = [hardware.edges[edge].grid for edge in hardware.network.input_edges(layer)]
     if not isinstance(layer.operation, ENGINE_OPERATIONS):
-        return _exact(_largest_sum(hardware_layer, [grid.largest for grid in operands]).bit_length() + 1)
+        return exact_entry(_largest_sum(hardware_layer, [grid.largest for grid in operands]).bit_length() + 1)
     bits = hardware.accumulator_bits(hardware_layer)
     if engine is not None and engine.block_sum is not None and engine.block_sum.register is not None:
         return {"bits": bits, "signed": True, "terms": "blocks", **_register_entry(engine.block_sum.register)}
@@ -96,15 +96,16 @@ def accumulator_entry(hardware: HardwareNetwork, hardware_layer: HardwareLayer) 
     if hardware_layer.second is not None:
         operands.append(hardware_layer.second.grid)
     product = largest_product(engine, operands[0].largest, operands[1].largest)
-    return _exact(bits, (hardware.network.depth(layer) * product).bit_length() + 1)
+    return exact_entry(bits, (hardware.network.depth(layer) * product).bit_length() + 1)
 
 
 def part_accumulator_entry(hardware: HardwareNetwork, name: str) -> dict[str, Any]:
     """What the requantiser of a part of a concatenation reads: the integers of the layer ``name``."""
-    return _exact(hardware.edges[hardware.network.edge_of(name)].grid.largest.bit_length() + 1)
+    return exact_entry(hardware.edges[hardware.network.edge_of(name)].grid.largest.bit_length() + 1)
 
 
-def _exact(bits: int, worst_case_bits: int | None = None) -> dict[str, Any]:
+def exact_entry(bits: int, worst_case_bits: int | None = None) -> dict[str, Any]:
+    """An accumulator that holds every sum; without a worst case of its own, that is its width."""
     return {"bits": bits, "signed": True, "overflow": "NEVER", "worst_case_bits": worst_case_bits or bits}
 
 
@@ -115,6 +116,10 @@ def _largest_sum(hardware_layer: HardwareLayer, largest: Sequence[int]) -> int:
             return 1 << fields.reciprocal_bits
         case LayerNormRule(fields=fields, multipliers=multipliers, offsets=offsets), _:
             return fields.largest_result * max(map(abs, multipliers)) + max(map(abs, offsets))
+        case GeluRule(fields=fields), _:
+            return fields.magnitude * 2 * fields.constant
+        case LstmRule(formats=formats), _:
+            return max(formats.hidden.largest_integer, -formats.hidden.smallest_integer)
         case _, AveragePool(window=window):
             return window.taps * largest[0]
         case _, Add():

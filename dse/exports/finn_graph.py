@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from dse.exports.decoding import decoded
+from dse.exports.decoding import decoded_weights
 from dse.exports.interpreter import Interpreter
 from dse.exports.onnx_writer import DOMAIN, FLOAT_BITS, GraphWriter, onnx_weights, window
 from dse.exports.real_layers import range_of, refuse, sum_ranges
@@ -114,9 +114,9 @@ class _Builder:
         graph, name = self.graph, entry["name"]
         if "product" in entry or entry["acc_type"]["overflow"] != "NEVER":
             raise refuse(name, "its products or its accumulator are not exact", f"use exact ones, or {_HLS}")
-        weight = decoded(self.manifest, entry["weight"])
-        if weight is None:
+        if "scales" in entry["weight"]:
             raise refuse(name, "its weights have a scale per block", f"use weights with scales per channel, or {_HLS}")
+        weight = decoded_weights(self.manifest, entry["weight"])
         outputs = weight.shape[-1]
         bias = self.manifest.integers(entry["bias"]) if "bias" in entry else np.zeros(outputs, dtype=np.int64)
         low, high, largest = sum_ranges(weight, bias, *self._ranges(entry)[0])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 import numpy as np
 
-from dse.exports.arithmetic import add_up, decode, lmul, scale_of_code
+from dse.exports.arithmetic import add_up, fitting, largest, lmul, power
+from dse.exports.decoding import decoded_scale, decoded_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,9 +21,8 @@ if TYPE_CHECKING:
 
 Stream: TypeAlias = Any
 """An array of integers, vectors first and channels last, or `Blocks` of them."""
-_INT64: Final = 62
 _FLOAT64: Final = 53
-"""Bits below which sums are exact in these types."""
+"""Bits below which sums are exact in float64."""
 _ENTRIES: Final = 1 << 22
 """Products looked at in one go, at most, where they are formed one by one: bounds the memory."""
 
@@ -78,16 +77,6 @@ def common_integers(numbers: Sequence[Fraction]) -> tuple[NDArray[Any], int]:
     return np.array([int(number * 2**-exponent) for number in numbers], dtype=object), exponent
 
 
-def largest(values: NDArray[Any]) -> int:
-    """The largest magnitude."""
-    return max(abs(int(values.max())), abs(int(values.min()))) if values.size else 0
-
-
-def fitting(values: NDArray[Any], bound: int) -> NDArray[Any]:
-    """The values in int64 if numbers up to the bound fit, else as Python integers."""
-    return values.astype(np.int64 if bound < 1 << _INT64 else object)
-
-
 def windows(layer: Mapping[str, Any], values: NDArray[Any], *, fill: int) -> NDArray[Any]:
     """What lies under each position of a layer's window, ``(vectors, *positions, taps, channels)``."""
     space, padding = values.shape[1:-1], layer["padding"]
@@ -136,12 +125,12 @@ class Engine:
         if "weight" not in layer:
             return cls(layer=layer, weight=np.zeros((0, 0, 0), dtype=np.int64), bias=bias)
         entry = layer["weight"]
-        weight = _weight_integers(entry, manifest)
+        weight = decoded_weights(manifest, entry).reshape(-1, *entry["shape"][-2:])
         if "scales" not in entry:
             return cls(layer=layer, weight=weight, bias=bias)
         kind = entry["type"]["scale"]
-        found = [scale_of_code(code, kind) for code in manifest.integers(entry["scales"]).tolist()]
-        scales, exponent = common_integers(found)
+        found = [decoded_scale(code, kind) for code in manifest.integers(entry["scales"]).tolist()]
+        scales, exponent = common_integers([factor * power(exponent) for factor, exponent in found])
         shaped = scales.reshape(-1, *entry["scales"]["shape"][-2:])
         return cls(layer=layer, weight=weight, weight_scales=shaped, scale_exponent=exponent, bias=bias)
 
@@ -253,22 +242,3 @@ def _product(left: NDArray[Any], right: NDArray[Any]) -> NDArray[Any]:
         return (left.astype(np.float64) @ right.astype(np.float64)).astype(np.int64)
     product: NDArray[Any] = fitting(left, bound) @ fitting(right, bound)
     return product
-
-
-def _weight_integers(entry: Mapping[str, Any], manifest: Manifest) -> NDArray[Any]:
-    """The weights' integers, zero point taken off, ``(taps, inputs, outputs)``."""
-    kind, stored, shape = entry["type"], manifest.integers(entry), entry["shape"]
-    if "tables" in entry:
-        tables = manifest.integers(entry["tables"]).reshape(entry["tables"]["shape"])
-        own = np.arange(len(stored)) % shape[-1] if len(tables) > 1 else np.zeros(len(stored), dtype=np.int64)
-        stored = tables[own, stored]
-    elif kind["stored"] == "code":
-        element = kind.get("element", kind)
-        meanings = {code: decode(code, element) for code in np.unique(stored).tolist()}
-        wrong = [code for code, meaning in meanings.items() if meaning is None]
-        if wrong:
-            raise ValueError(f"{entry['file']} holds the code {wrong[0]}, which means no number in {kind['format']}")
-        stored = np.array([meanings[code] for code in stored.tolist()], dtype=object)
-        stored = fitting(stored, largest(stored))
-    integers: NDArray[Any] = stored - entry["zero_point"]
-    return integers.reshape(math.prod(shape[:-2]), *shape[-2:])

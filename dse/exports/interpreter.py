@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dse.exports.arithmetic import block_cast, decode, layer_norm, on_grid, power, softmax
-from dse.exports.interpreted_sums import Blocks, Engine, common_integers, fitting, largest, windows
+from dse.exports.arithmetic import block_cast, fitting, largest, layer_norm, on_grid, power, softmax
+from dse.exports.decoding import decode
+from dse.exports.interpreted_functions import Lstm, check_width, gelu
+from dse.exports.interpreted_sums import Blocks, Engine, common_integers, windows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -81,7 +83,7 @@ class Interpreter:
             case "activate" if "table" in layer:
                 return self._table(layer, source)
         sums = self._accumulate(layer, sources)
-        _check_width(sums, layer["acc_type"])
+        check_width(sums, layer["acc_type"])
         return self.requantise(layer, sums)
 
     def _accumulate(self, layer: Mapping[str, Any], sources: Sequence[Stream]) -> NDArray[Any]:
@@ -95,7 +97,9 @@ class Interpreter:
             case "averagepool":
                 return np.asarray(windows(layer, source, fill=0).sum(axis=-2))
             case "activate":
-                return np.asarray(source)
+                return gelu(source, layer["constants"]) if "constants" in layer else np.asarray(source)
+            case "lstm":
+                return Lstm.of(layer, self.manifest).states(source)
             case "softmax":
                 rows = [softmax(row, layer["constants"]) for row in _rows(source)]
                 return np.array(rows, dtype=object).reshape(source.shape)
@@ -153,7 +157,7 @@ class Interpreter:
         """Blocks are cast once from the exact numbers of all parts."""
         rules, axis = layer["parts"], layer["axis"] + 1
         for rule, source in zip(rules, sources, strict=True):
-            _check_width(source, rule["acc_type"])
+            check_width(source, rule["acc_type"])
         grid = rules[0]["out_type"]["grid"]
         if grid == "integer" or "blocks" not in grid:
             parts = [self.requantise(rule, source) for rule, source in zip(rules, sources, strict=True)]
@@ -174,14 +178,6 @@ class Interpreter:
         distinct, where = np.unique(source, return_inverse=True)
         found = np.array([entries[places[int(value) + edge["zero_point"]]] for value in distinct])
         return found[where.reshape(source.shape)]
-
-
-def _check_width(sums: NDArray[Any], rule: Mapping[str, Any]) -> None:
-    half = 1 << (rule["bits"] - 1)
-    low, high = rule.get("low", -half), rule.get("high", half - 1)
-    beyond = sums[(sums < low) | (sums > high)]
-    if beyond.size:
-        raise ValueError(f"{beyond.size} of {sums.size} accumulators do not fit [{low}, {high}], {beyond[0]} is one")
 
 
 def _relu_bounded(numbers: NDArray[Any], rule: Mapping[str, Any]) -> NDArray[Any]:

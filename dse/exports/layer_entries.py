@@ -90,7 +90,9 @@ class LayerEntries:
                 else {**self._file(layer, f"r{place}", one.places.tolist()), "shape": list(one.shape)}
                 for place, one in enumerate(reordered)
             ]
-        entry |= function_entry(hardware_layer, self._file)
+        if hardware_layer.function is not None:
+            largest = self.hardware.edges[network.input_edges(layer)[0]].grid.largest
+            entry |= function_entry(hardware_layer, hardware_layer.function, largest, self._file)
         entry |= product_entry(hardware_layer.engine)
         if hardware_layer.weight is not None and hardware_layer.second is not None:
             entry |= self._weights(hardware_layer, hardware_layer.weight, hardware_layer.second)
@@ -105,7 +107,8 @@ class LayerEntries:
             entry["parts"] = [
                 self._part(layer, place, rule) for place, rule in enumerate(hardware_layer.part_requantisers)
             ]
-        if hardware_layer.engine is not None:
+        # A table has no sums, and what it holds by code is its limits.
+        if hardware_layer.engine is not None or (hardware_layer.function and hardware_layer.requantiser):
             entry["limits"] = self._limits(hardware_layer)
         return entry | self._folding(layer)
 

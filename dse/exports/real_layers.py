@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from dse.errors import NotExportableError
-from dse.exports.decoding import decoded
+from dse.exports.decoding import decoded_weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -221,10 +221,10 @@ class _Reader:
             raise self._refuse(f"its products are {entry['product']['kind']}", _EXACT.format("product"))
         if entry["acc_type"]["overflow"] != "NEVER":
             raise self._refuse("its accumulator is not exact", _EXACT.format("accumulator"))
-        weight = decoded(self.manifest, entry["weight"])
-        if weight is None:
+        if "scales" in entry["weight"]:
             kind = entry["weight"]["type"]["format"]
             raise self._refuse(f"its weights ({kind}) have a scale per block", "use weights with scales per channel")
+        weight = decoded_weights(self.manifest, entry["weight"])
         outputs = weight.shape[-1]
         # A * mult * 2**-shift counts in the output's unit, so mult tells what the sums of each channel count in.
         units = np.array([output.unit + power - entry["shift"] for power in self._powers(entry, outputs)])
@@ -310,7 +310,7 @@ class _Reader:
         return refuse(self.entry["name"], problem, remedy)
 
 
-_POWER_OF_TWO: Final = 'set [formats] scale_kind = "power-of-two", or export to hls'
+_POWER_OF_TWO: Final = 'set [formats] scale_kind = "power-of-two" in study.toml and explore again, or export to hls'
 _OTHER_WINDOW: Final = "use a window of 2, 4, 8, ... numbers, or export to hls"
 _EXACT: Final = "use an exact {}, or export to hls"
 

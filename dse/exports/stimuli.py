@@ -13,6 +13,7 @@ from emulation.block_tensors import BlockTensor, blocks_of
 from emulation.codes import integer_of
 from emulation.execution import exact_integers
 from emulation.formats import FixedPoint
+from emulation.function_operations import Lstm
 from emulation.network import Convolution, MatMul
 
 if TYPE_CHECKING:
@@ -136,11 +137,12 @@ def _random_codes(quantiser: ScaledQuantiser, shape: tuple[int, ...]) -> EdgeTen
 
 
 def limit_vectors(hardware: HardwareNetwork, hardware_layer: HardwareLayer) -> Stimuli:
-    """Inputs of one multiplying layer that drive its accumulators to their largest and smallest values.
+    """Inputs of one layer that drive its accumulators to their largest and smallest values.
 
     For each of up to `LIMIT_OUTPUTS` outputs the inputs under one position are the extremes that the signs of its
-    weights ask for, all others 0; products of two activations take their extremes in all four combinations. The
-    vectors of `EDGES` follow.
+    weights ask for, all others 0; an LSTM reads them in every step, for rows of its gates; products of two activations
+    take their extremes in all four combinations. The vectors of `EDGES` follow; functions without weights have these
+    alone.
     """
     layer, network = hardware_layer.layer, hardware.network
     quantisers = [hardware.edges[edge] for edge in network.input_edges(layer)]
@@ -152,7 +154,9 @@ def limit_vectors(hardware: HardwareNetwork, hardware_layer: HardwareLayer) -> S
         return Stimuli(tuple(tensor_of(one, own) for one, own in zip(crossed, quantisers, strict=True)), names)
     weight = hardware_layer.weight
     if weight is None:
-        raise ValueError(f"layer {layer.name!r} ({layer.kind}) multiplies nothing: it has no limits")
+        return Stimuli((tensor_of(edges[0], quantisers[0]),), EDGES)
+    if isinstance(layer.operation, Lstm):
+        weight = weight[:, : shapes[0][-1]]
     ends, shape = extremes(quantisers[0]), shapes[0]
     vectors, driven = list[NDArray[Any]](), list[str]()
     for output in _driven_outputs(weight):

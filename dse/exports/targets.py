@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Final
 from dse.errors import NotExportableError, StudyError
 from dse.exports.base_checks import BASE_CHECKS
 from dse.exports.manifest import Manifest
-from dse.exports.verification import Outcome, Status, Verdict, run_checks
+from dse.exports.verification import Check, Extent, Outcome, Planned, Status, run_checks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from dse.exports.verification import Check
+    from dse.exports.verification import Verdict
 
 TARGETS: Final[Mapping[str, str]] = {
     "hls": "dse.exports.hls:TARGET",
@@ -74,32 +74,39 @@ def load_target(name: str) -> Target:
     return found
 
 
-def verify_folder(folder: Path, names: Sequence[str] = ()) -> list[Verdict]:
+def verify_folder(folder: Path, names: Sequence[str] = (), extent: Extent = Extent.SOME) -> list[Verdict]:
     """Run every check of an export; what this machine or this folder does not allow is among the verdicts, too.
 
     Args:
         folder: the export.
         names: targets of the user's own, beside the built-in ones that the folder holds.
+        extent: whether checks that would take minutes compute everything.
 
     Raises:
         StudyError: if the folder is no export or not intact, or a target is unknown.
     """
     manifest = Manifest.read(folder)
-    found = run_checks("base", BASE_CHECKS, manifest, folder)
+    planned = [Planned(target="base", folder=folder, check=check) for check in BASE_CHECKS]
     for name in dict.fromkeys((*TARGETS, *names)):
-        if name in TARGETS and not (folder / name).is_dir():
-            found.append(_absent(name, f"this export has no folder {name}: `bitfront export --to {name}` writes it"))
-            continue
-        target = load_target(name)
-        if (folder / target.name).is_dir():
-            found += run_checks(target.name, target.checks, manifest, folder / target.name)
-        else:
-            found.append(_absent(target.name, f"this export has no folder {target.name}"))
-    return found
+        planned += _planned(folder, name)
+    return run_checks(manifest, planned, extent)
 
 
-def _absent(target: str, why: str) -> Verdict:
-    return Verdict(target=target, check="all", outcome=Outcome(status=Status.NOT_VERIFIED, text=why))
+def _planned(folder: Path, name: str) -> Iterator[Planned]:
+    """The checks of a target; of one that the folder does not hold, a single one that says so."""
+    if name in TARGETS and not (folder / name).is_dir():
+        why = f"this export has no folder {name}: `bitfront export --to {name}` writes it"
+        yield Planned(target=name, folder=folder, check=_absent(why))
+        return
+    target = load_target(name)
+    own = folder / target.name
+    checks = target.checks if own.is_dir() else (_absent(f"this export has no folder {target.name}"),)
+    for check in checks:
+        yield Planned(target=target.name, folder=own, check=check)
+
+
+def _absent(why: str) -> Check:
+    return Check(name="all", run=lambda *_: Outcome(status=Status.NOT_EXPORTED, text=why))
 
 
 def write_targets(folder: Path, targets: Sequence[Target]) -> None:
@@ -110,15 +117,16 @@ def write_targets(folder: Path, targets: Sequence[Target]) -> None:
         StudyError: if the base folder is not intact.
     """
     manifest = Manifest.read(folder)
-    refusals = []
+    refusals: dict[str, list[str]] = {}
     for target in targets:
         own = folder / target.name
         own.mkdir()
         try:
             target.write(manifest, own)
         except NotExportableError as error:
-            refusals.append(f"{target.name} cannot express this design: {error}")
+            refusals.setdefault(str(error), []).append(target.name)
     if refusals:
+        told = [f"{' and '.join(names)} cannot express this design: {why}" for why, names in refusals.items()]
         raise NotExportableError(
-            f"{'; '.join(refusals)}. Nothing was written; leave these targets out of --to, or choose another design"
+            f"{'; '.join(told)}. Nothing was written; leave these targets out of --to, or choose another design"
         )

@@ -25,7 +25,7 @@ from emulation.execution import execute
 from emulation.float_execution import run_float
 from emulation.sensitivity import EngineProbe
 from hwmodels.devices import load_device
-from tests.benchmarks import accuracy, blocks, casts, hardware, optimiser, products, resources
+from tests.benchmarks import accuracy, blocks, casts, exports, hardware, optimiser, products, resources
 from tests.benchmarks.comparisons import PUBLISHED, Comparison, one_thread, table, write_page
 
 PAGE = PUBLISHED / "bench.md"
@@ -187,6 +187,7 @@ def main() -> None:
         hardware.PAGE: hardware.measure(),
         optimiser.PAGE: optimiser.measure(),
         accuracy.PAGE: accuracy.measure(),
+        exports.PAGE: exports.measure(),
     }
     measure_studies()
     for page, is_reached in reached.items():

@@ -23,6 +23,7 @@ from dse.study import Study
 from dse.sweep import LossTable
 from emulation.datapaths import Arithmetic
 from hwmodels.devices import load_device
+from tests.dse.families import ARITHMETIC, EVERYTHING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -174,6 +175,20 @@ def bench() -> Callable[[str], Bench]:
 @pytest.fixture(scope="session")
 def custom_bench() -> Callable[..., Bench]:
     return make_bench
+
+
+@pytest.fixture(scope="session")
+def everything() -> Callable[[str], Bench]:
+    """A bench of a workload with all families of formats and arithmetics, made once."""
+    made: dict[str, Bench] = {}
+
+    def find(workload: str) -> Bench:
+        if workload not in made:
+            menus = {"formats": EVERYTHING, "arithmetic": ARITHMETIC, "front": {"max_lanes": 4}}
+            made[workload] = make_bench(workload, device={"min_fps": 0.0}, **menus)
+        return made[workload]
+
+    return find
 
 
 @pytest.fixture(scope="session")

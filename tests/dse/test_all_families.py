@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from dse.config import check_config
@@ -12,70 +11,26 @@ from dse.menus import multiplies_by_default
 from dse.preparation import prepare
 from dse.report_data import design_row, layer_rows
 from dse.results import FrontResult
-from dse.study import Study
 from dse.sweep import subject_of
 from dse.terminal import front_table
-from dse.uniform import uniform_pairs
 from emulation.catalogue import parse
 from emulation.datapaths import Arithmetic, parse_arithmetic
-from emulation.execution import execute
-from emulation.reference import execute_reference
 from emulation.sensitivity import EngineProbe
 from hwmodels.devices import load_device
-from tests.dse.exports.folder_checks import computed, intact
-
-WEIGHTS = ["int4", "int8", "fixed<6,2>", "e4m3fn", "pot4", "2hot4", "apot2x2", "nf4", "codebook4", "bcq3"]
-BLOCK_WEIGHTS = ["mxfp4", "mxint8", "bfp6/16", "nvfp4", "dfp8"]
-ACTIVATIONS = ["int4", "int8", "e4m3fn", "mx-e4m3fn", "bfp6/16", "nvfp4", "pot4", "nf4"]
-ARITHMETIC = {
-    "products": ["exact", "l-mul-formula", "l-mul-field", "l-mul-field-clamped"],
-    "accumulators": ["exact", "int20 wrap", "int16 chunk 4", "e5m10 chunk 4"],
-}
-EVERYTHING = {"weights": WEIGHTS + BLOCK_WEIGHTS, "activations": ACTIVATIONS, "mixed_families": True}
-SOME = {"weights": ["int4", "e3m2", "pot4", "bcq2", "mxfp4"], "activations": ["int8", "e4m3fn", "mxint8"]}
-FEW_SAMPLES = {"sensitivity_samples": 40, "validation_samples": 60, "test_samples": 60}
-
-UNIFORM = [
-    ("int4", "uint8", "exact / exact"),
-    ("fixed<6,2>", "int8", "exact / int20 wrap"),
-    ("int8", "int8", "exact / int16 chunk 4"),
-    ("int8", "int4", "exact / e5m10 chunk 4"),
-    ("e4m3fn", "e4m3fn", "exact / exact"),
-    ("e4m3fn", "e4m3fn", "l-mul-formula / exact"),
-    ("e4m3fn", "e4m3fn", "l-mul-field / exact"),
-    ("e4m3fn", "e4m3fn", "l-mul-field / e5m10 chunk 4"),
-    ("e4m3fn", "e4m3fn", "l-mul-field-clamped / exact"),
-    ("e4m3fn", "e4m3fn", "l-mul-field-clamped / int16 chunk 4"),
-    ("pot4", "int8", "exact / exact"),
-    ("2hot4", "int8", "exact / int20 wrap"),
-    ("apot2x2", "pot4", "exact / exact"),
-    ("nf4", "int8", "exact / exact"),
-    ("int8", "nf4", "exact / exact"),
-    ("codebook4", "int8", "exact / exact"),
-    ("bcq3", "int8", "exact / exact"),
-    ("bcq3", "int8", "exact / int16 chunk 4"),
-    ("mxfp4", "mx-e4m3fn", "exact / exact"),
-    ("mxint8", "int8", "exact / exact"),
-    ("int8", "mx-e4m3fn", "exact / exact"),
-    ("bfp6/16", "bfp6/16", "exact / exact"),
-    ("nvfp4", "nvfp4", "exact / exact"),
-    ("nvfp4", "bfp6/16", "exact / exact"),
-    ("dfp8", "int8", "exact / exact"),
-]
-
-
-@pytest.fixture(scope="module")
-def everything(custom_bench):
-    """Benches of workloads with all families, made once."""
-    made = {}
-
-    def find(workload):
-        if workload not in made:
-            menus = {"formats": EVERYTHING, "arithmetic": ARITHMETIC, "front": {"max_lanes": 4}}
-            made[workload] = custom_bench(workload, device={"min_fps": 0.0}, **menus)
-        return made[workload]
-
-    return find
+from tests.dse.exports.folder_checks import intact
+from tests.dse.families import (
+    ACTIVATIONS,
+    ARITHMETIC,
+    BLOCK_WEIGHTS,
+    EVERYTHING,
+    SOME,
+    UNIFORM,
+    WEIGHTS,
+    check_export,
+    deep_mixture,
+    explore,
+    uniform,
+)
 
 
 def test_what_multiplies_by_default():
@@ -170,15 +125,6 @@ def test_foldings_of_rounding_accumulators_have_their_chunk(everything):
     assert checked > 100
 
 
-def uniform(found, weight, activation, arithmetic):
-    wanted = parse_arithmetic(arithmetic)
-    for pair in uniform_pairs(found.prepared):
-        same = (str(pair.weight), str(pair.activation).lstrip("u")) == (weight, activation.lstrip("u"))
-        if same and pair.arithmetic == wanted:
-            return pair.formats
-    raise AssertionError(f"{weight} x {activation} by {arithmetic} is no uniform design")
-
-
 @pytest.mark.parametrize(("weight", "activation", "arithmetic"), UNIFORM, ids=["-".join(one) for one in UNIFORM])
 def test_an_export_of_each_family_alone_computes_the_golden_outputs(
     everything, tmp_path, weight, activation, arithmetic
@@ -210,35 +156,11 @@ def test_exports_of_mixtures_of_all_families(everything, tmp_path, seed):
 
 @pytest.mark.slow
 def test_exports_of_residual_networks_with_depthwise_layers_and_all_kinds_of_formats(custom_bench, tmp_path):
-    found = custom_bench(
-        "digits-deep",
-        formats={
-            "weights": ["int4", "e4m3fn", "apot2x2", "bcq2", "mxfp4", "nvfp4"],
-            "activations": ["int8", "e4m3fn", "bfp6/16", "mx-e4m3fn", "nvfp4", "pot4"],
-            "mixed_families": True,
-        },
-        arithmetic={"products": ["exact", "l-mul-field"], "accumulators": ["exact", "int20 wrap", "e5m10 chunk 3"]},
-        front={"max_lanes": 4},
-        device={"min_fps": 0.0},
-    )
+    found = deep_mixture(custom_bench)
     design = found.design(1)
     assert sum("mx" in str(one) or "/" in str(one) for one in design.edges.values()) > 2
     export_design(found.prepared, found.tables.device, design, tmp_path / "out")
     intact(tmp_path / "out")
-
-
-def check_export(found, design, folder, *, most):
-    """All checks of the folder hold; the fast execution and the Python-integer reference give its outputs too."""
-    prepared = found.prepared
-    export_design(prepared, found.tables.device, design, folder)
-    intact(folder)
-    ours, golden = computed(folder, most)
-    assert np.array_equal(ours, golden)
-    hardware = prepared.calibrated.lower(design.formats)
-    samples = prepared.validation.inputs[:most]
-    assert np.array_equal(golden, execute(hardware, samples).reshape(most, -1))
-    for sample, row in zip(samples[:1], golden.tolist(), strict=False):
-        assert execute_reference(hardware, sample.reshape(-1).tolist()) == row
 
 
 def test_uniform_designs_fall_back_to_integers_where_blocks_do_not_reach(everything):
@@ -277,32 +199,6 @@ def test_tables_have_a_column_for_arithmetic_only_where_something_is_not_the_def
     rows = layer_rows(found.prepared, unusual)
     assert {one["arithmetic"] for one in rows if one["weight_format"]} == {"l-mul-field, int20 wrap"}
     assert {one["arithmetic"] for one in rows if not one["weight_format"]} <= {""}
-
-
-def explore(folder, workload, formats, arithmetic, solves):
-    settings = {
-        "network": {"workload": workload},
-        "data": FEW_SAMPLES,
-        "formats": formats,
-        "arithmetic": arithmetic,
-        "front": {"solves": solves, "max_lanes": 64},
-    }
-    with Study.create(folder, check_config(settings, source="the test")) as study:
-        study.sweep(jobs=2)
-        study.front(jobs=2)
-        front = study.measure(jobs=2)
-        exported = study.export(study.chosen().name)
-        prepared = study.prepared
-        assert len(front) > 1
-        for design in front:
-            assert design.validation is not None
-            hardware = prepared.calibrated.lower(design.formats)
-            samples = prepared.validation.inputs[:2]
-            outputs = execute(hardware, samples).reshape(len(samples), -1)
-            for sample, row in zip(samples, outputs.tolist(), strict=True):
-                assert execute_reference(hardware, sample.reshape(-1).tolist()) == row
-    intact(exported.folder)
-    return front
 
 
 def test_a_study_of_some_families_runs_to_its_end(tmp_path):

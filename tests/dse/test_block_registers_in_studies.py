@@ -5,16 +5,7 @@ import json
 import pytest
 
 from dse.exports.parameters import export_design
-from emulation.calibrated import Formats
-from emulation.catalogue import parse
-from tests.dse.test_all_families import check_export, uniform
-
-BLOCK_REGISTERS = [
-    ("mxfp4", "mx-e4m3fn", "exact / e6m7 pairwise"),
-    ("mxint8", "int8", "exact / int5 wrap"),
-    ("nvfp4", "nvfp4", "exact / e6m7 pairwise"),
-    ("bfp6/16", "bfp6/16", "exact / aligned18"),
-]
+from tests.dse.families import BLOCK_REGISTERS, check_export, joined_in_blocks, uniform
 
 
 @pytest.fixture(scope="module")
@@ -55,21 +46,10 @@ def test_bits_that_wrapping_registers_of_blocks_lose_are_counted(blocks, tmp_pat
 @pytest.mark.parametrize("name", ["mxint8/4", "bfp4/3", "nvfp4/4"])
 def test_concatenations_write_blocks(custom_bench, tmp_path, name):
     """A block of 4 or 3 channels spans the parts of 5 and 3."""
-    found = custom_bench(
-        "tests.dse.function_workloads:JOINED",
-        formats={"weights": ["int8"], "activations": ["int8", name], "mixed_families": True},
-        arithmetic={"accumulators": ["exact", "e6m9"]},
-        front={"max_lanes": 8},
-        device={"min_fps": 0.0},
-    )
-    network = found.prepared.network
-    concat = next(layer.name for layer in network.layers if layer.kind == "concat")
+    found, design, concat = joined_in_blocks(custom_bench, name)
     table = next(one for one in found.tables.tables if one.layer == concat)
     costs = {str(one.output): one.cost for one in table.choices if one.lanes == 1}
     assert set(costs) == {"int8", name}
     assert costs[name].luts > costs["int8"].luts
-    edges = {edge: found.prepared.edge_menu(edge)[0] for edge in network.edges} | {concat: parse(name)}
-    weights = {layer.name: parse("int8") for layer in network.engines}
-    design = found.design(2, Formats(edges=edges, weights=weights))
     assert str(design.edges[concat]) == name
     check_export(found, design, tmp_path / "out", most=3)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from dse.uniform import uniform_pairs
-from emulation.datapaths import Product, parse_arithmetic
+from emulation.datapaths import Product
 from emulation.execution import execute
-from tests.dse.test_all_families import check_export, explore
+from tests.dse.families import check_export, explore, uniform
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,17 +27,9 @@ def bench(custom_bench: Callable[..., Bench]) -> Bench:
     )
 
 
-def uniform(bench: Bench, number_format: str, arithmetic: str) -> Any:
-    for pair in uniform_pairs(bench.prepared):
-        same = {str(pair.weight), str(pair.activation)} == {number_format}
-        if same and pair.arithmetic == parse_arithmetic(arithmetic):
-            return pair.formats
-    raise AssertionError(f"{number_format} by {arithmetic} is no uniform design")
-
-
 def accuracy(bench: Bench, number_format: str, product: str) -> float:
     """Of the validation samples, in hardware mode."""
-    hardware = bench.prepared.calibrated.lower(uniform(bench, number_format, f"{product} / exact"))
+    hardware = bench.prepared.calibrated.lower(uniform(bench, number_format, number_format, f"{product} / exact"))
     samples = bench.prepared.validation
     found = execute(hardware, samples.inputs).reshape(len(samples), -1).argmax(axis=1)
     return float((found == samples.labels).mean())
@@ -69,7 +60,7 @@ def test_clamped_engines_are_smaller(bench: Bench) -> None:
 @pytest.mark.parametrize("number_format", ["e4m3fn", "e4m3b16"])
 @pytest.mark.parametrize("accumulator", ["exact", "fixed<20,6> chunk 4"])
 def test_the_manifest_is_enough_to_clamp(bench: Bench, tmp_path: Path, number_format: str, accumulator: str) -> None:
-    design = bench.design(0, uniform(bench, number_format, f"l-mul-field-clamped / {accumulator}"))
+    design = bench.design(0, uniform(bench, number_format, number_format, f"l-mul-field-clamped / {accumulator}"))
     assert {engine.product for engine in design.engines.values()} == {Product.LMUL_FIELD_CLAMPED}
     check_export(bench, design, tmp_path / "out", most=4)
 

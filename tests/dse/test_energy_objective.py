@@ -39,12 +39,19 @@ def test_the_process_of_a_study_is_that_of_its_device(tmp_path, settings) -> Non
         assert target_device(tmp_path, settings("digits-mlp", energy={"process": process})).energy_anchor == process
 
 
-def test_a_front_by_energy(tmp_path, settings) -> None:
-    folder = tmp_path / "study"
-    with Study.create(folder, settings("digits-mlp", energy={"objective": True})) as study:
+@pytest.fixture(scope="module")
+def by_energy(tmp_path_factory, settings):
+    """A study with a measured front by energy; few foldings, as sums of energies are many."""
+    sections = {"energy": {"objective": True}, "front": {"solves": 14, "max_lanes": 8}}
+    with Study.create(tmp_path_factory.mktemp("energy") / "study", settings("digits-mlp", **sections)) as study:
         study.sweep(jobs=1)
-        frame = study.front().frame
-    kept = frame[frame["nondominated"]] if "nondominated" in frame else frame
+        study.front()
+        return study.measure(jobs=1)
+
+
+def test_a_front_by_energy(by_energy) -> None:
+    frame = by_energy.frame
+    kept = frame[frame["nondominated"]]
     assert (frame["energy_pj"].dropna() > 0).all()
     # By energy more lanes pay: what reads its weights from the smallest memory is not the smallest design.
     least = kept.loc[kept["energy_pj"].idxmin()]
@@ -68,11 +75,8 @@ def test_designs_of_a_shared_array_compete_by_energy(tmp_path, settings) -> None
             assert design.total.relative_delay > 0
 
 
-def test_what_designs_compete_by_decides_which_are_dominated(tmp_path, settings) -> None:
-    with Study.create(tmp_path / "study", settings("digits-mlp", energy={"objective": True})) as study:
-        study.sweep(jobs=1)
-        study.front()
-        result = study.measure(jobs=1).result
+def test_what_designs_compete_by_decides_which_are_dominated(by_energy) -> None:
+    result = by_energy.result
     assert result.pace is Pace.ENERGY
     assert FrontResult.from_json(result.to_json()).pace is Pace.ENERGY
     slow = result.designs[0].replace(name="slow", interval_cycles=10**9)

@@ -1,4 +1,4 @@
-"""Studies of networks with softmax, layer norm and tables: their options, costs and exports; LSTMs are refused."""
+"""Studies of networks with softmax, layer norm and tables: their options, costs and exports."""
 
 from __future__ import annotations
 
@@ -7,14 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from dse.errors import StudyError
-from dse.exports.function_entries import function_entry
 from dse.exports.parameters import export_design
 from dse.exports.streams import stream_orders
 from emulation.execution import execute
-from emulation.function_operations import Lstm
-from emulation.function_rules import LstmRule
-from emulation.hardware import HardwareLayer
 from emulation.network import Input, Layer, Network, Select
 from tests.dse.exports.folder_checks import computed, intact
 
@@ -78,9 +73,14 @@ def test_a_selected_row_streams_as_it_comes() -> None:
     assert orders["column"].tolist() == [0, 1, 2, 3]
 
 
-def test_recurrent_layers_are_not_exported_and_say_so() -> None:
-    layer = Layer(name="memory", operation=Lstm(hidden=2), inputs=("input",), shape=(3, 2))
-    rule = object.__new__(LstmRule)
-    hardware_layer = HardwareLayer(layer=layer, function=rule, output=None)  # type: ignore[arg-type]
-    with pytest.raises(StudyError, match=r"layer 'memory' \(lstm\) cannot be exported: its integer execution"):
-        function_entry(hardware_layer, lambda *_: {})
+def test_a_polynomial_takes_codes_that_are_too_wide_for_a_table(attention: Bench, custom_bench) -> None:
+    found = custom_bench(
+        "tests.dse.function_workloads:ATTENTION", formats=MENU | {"gelu": "polynomial"}, front={"max_lanes": 8}
+    )
+    gelu, sigmoid = (layer for layer in found.prepared.network.layers if layer.kind == "activate")
+    widths = {edge: {one.width for one in found.prepared.edge_menu(edge)} for edge in (*gelu.inputs, *sigmoid.inputs)}
+    assert [max(one) for one in widths.values()] == [12, 8]
+    assert found.prepared.sweep_context != attention.prepared.sweep_context
+    (table,) = (one for one in found.tables.tables if one.layer == gelu.name and one.role == "function")
+    assert {choice.inputs[0].width for choice in table.choices} == {8, 12}
+    assert all(choice.cost.luts > 0 for choice in table.choices)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from dse.errors import NotExportableError, StudyError
+from dse.errors import StudyError
 from dse.shared_tables import build_shared_tables
 from dse.study import Study
 from emulation.catalogue import parse
@@ -15,6 +15,7 @@ from emulation.function_lowering import lower_function
 from emulation.function_reference import function_sums
 from emulation.sensitivity import EngineProbe
 from hwmodels.devices import load_device
+from tests.dse.exports.folder_checks import intact
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,8 +72,9 @@ def test_a_whole_run(tmp_path: Path, settings: Callable[..., StudyConfig]) -> No
         assert (front.frame["energy_pj"] > 0).all()
         assert set(front[0].weights) == {"lstm", "head"}
         assert study.report().front_csv.is_file()
-        with pytest.raises(NotExportableError, match=r"layer 'lstm' \(lstm\) cannot be exported"):
-            study.export(front[0].name)
+        manifest = intact(study.export(front[0].name).folder)
+        (layer,) = (one for one in manifest.layers if one["op"] == "lstm")
+        assert (layer["lstm"]["steps"], layer["lstm"]["features"], layer["lstm"]["hidden"]) == (8, 8, 12)
 
 
 def test_an_lstm_shares_no_array(bench: Bench) -> None:

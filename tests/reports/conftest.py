@@ -295,3 +295,10 @@ def chromium(tool: Callable[[str], Path], tmp_path_factory: pytest.TempPathFacto
     browser = Chromium(tool("chromium"), tmp_path_factory.mktemp("chromium"))
     yield browser
     browser.close()
+
+
+@pytest.fixture
+def opened(chromium: Chromium, html_file: Path) -> Chromium:
+    """The browser with the page open that a module's ``html_file`` is."""
+    chromium.open(html_file.as_uri())
+    return chromium

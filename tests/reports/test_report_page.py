@@ -30,12 +30,6 @@ def html_file(report_data: ReportData, tmp_path_factory: pytest.TempPathFactory)
     return write_html(report_data, tmp_path_factory.mktemp("report") / "report.html")
 
 
-@pytest.fixture
-def opened(chromium: Any, html_file: Path) -> Any:
-    chromium.open(html_file.as_uri())
-    return chromium
-
-
 def _layers(data: ReportData, design: str) -> pd.DataFrame:
     return data.layers[data.layers["design"] == design].sort_values("position")
 

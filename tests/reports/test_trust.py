@@ -72,12 +72,6 @@ def html_file(trusted_report_data: ReportData, tmp_path_factory: pytest.TempPath
     return write_html(trusted_report_data, tmp_path_factory.mktemp("trust") / "report.html")
 
 
-@pytest.fixture
-def opened(chromium: Any, html_file: Path) -> Any:
-    chromium.open(html_file.as_uri())
-    return chromium
-
-
 @pytest.mark.parametrize(("frame", "column"), [(name, one) for name in TRUST_COLUMNS for one in TRUST_COLUMNS[name]])
 def test_every_missing_column_is_named(trusted_report_data: ReportData, frame: str, column: str) -> None:
     short = getattr(trusted_report_data.trust, frame).drop(columns=column)

@@ -48,24 +48,32 @@ class Typed:
     bits: int
 
 
-def product_type(entry: Mapping[str, Any], left: NumberFormat, right: NumberFormat) -> Typed:
+def multiplier_style(entry: Mapping[str, Any]) -> str:
+    """What a layer multiplies integers with: DSP blocks or the fabric."""
+    return "in_dsps" if entry.get("multipliers") == "dsp" else "in_fabric"
+
+
+def product_type(
+    entry: Mapping[str, Any], left: NumberFormat, right: NumberFormat, *, left_name: str = "source"
+) -> Typed:
     """The multiplier of an engine.
 
     Args:
         entry: the layer.
         left: the format of the activations.
         right: that of the weights or of the second activation.
+        left_name: of the type of activations, behind the layer's name.
     """
     name = entry["name"]
+    operands = f"{name}_{left_name}, {name}_weight"
     exponents = left.most_exponent + right.most_exponent
     if "product" not in entry and right.terms:
         shift = int(right.structs[-1].constants["most_shift"])
         bits = left.significand_bits + left.most_exponent + shift + 1 + right.terms
-        return Typed(cpp=f"shifted_product<{name}_source, {name}_weight>", bits=bits)
+        return Typed(cpp=f"shifted_product<{operands}>", bits=bits)
     if "product" not in entry:
-        style = "in_dsps" if entry.get("multipliers") == "dsp" else "in_fabric"
         bits = left.significand_bits + right.significand_bits + exponents
-        return Typed(cpp=f"exact_product<{name}_source, {name}_weight, {style}>", bits=bits)
+        return Typed(cpp=f"exact_product<{operands}, {multiplier_style(entry)}>", bits=bits)
     rule = entry["product"]
     if left.mantissa_bits is None or right.mantissa_bits is None:
         raise NotExportableError(f"layer {name!r}: {rule['kind']} of formats that are no minifloats has no multiplier")
@@ -77,7 +85,7 @@ def product_type(entry: Mapping[str, Any], left: NumberFormat, right: NumberForm
         name=f"{name}_limit", functions=(constant("largest", f"ap_int<{signed_bits(0, largest)}>", largest),)
     )
     fields = f"{_LMULS[rule['kind']]}, {offset}, {rule.get('exponent_low', 0)}, {name}_limit"
-    return Typed(cpp=f"lmul_product<{name}_source, {name}_weight, {fields}>", pieces=(limit,), bits=bits)
+    return Typed(cpp=f"lmul_product<{operands}, {fields}>", pieces=(limit,), bits=bits)
 
 
 def grid_type(name: str, rule: Mapping[str, Any], number_bits: int = 0) -> Typed:

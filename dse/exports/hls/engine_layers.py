@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from dse.errors import NotExportableError
+from dse.exports.decoding import decoded_scale
 from dse.exports.hls.arithmetic import Terms, accumulator_type, is_order_free, product_type
-from dse.exports.hls.cpp import Alias, Array, Struct, looked_up, number, signed_bits
-from dse.exports.hls.formats import NumberFormat, listed_format, number_format, scale_parts
+from dse.exports.hls.cpp import Alias, Array, Struct, looked_up, signed_bits
+from dse.exports.hls.formats import NumberFormat, listed_format, number_format
 from dse.exports.hls.outputs import write_output
 from dse.exports.hls.windows import is_pointwise, window_stage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from dse.exports.hls.pipelines import Pipeline, Stream
 
 _STORAGE: Final = {"bram": "bram", "lutram": "lutram", "uram": "uram"}
 _OFF_CHIP: Final = "offchip"
+NO_BIAS: Final = "int bias(int) { return 0; }"
 
 
 def linear(pipeline: Pipeline) -> None:
@@ -99,26 +101,23 @@ def _engine(pipeline: Pipeline, stream: Stream, *, positions: int) -> None:
         terms = Terms(count=depth, beat=beat_of(entry), bits=product.bits)
     accumulator = accumulator_type(entry, terms)
     output = write_output(pipeline)
-    pipeline.declare(
-        *accumulator.pieces,
-        Struct(
-            name=f"{name}_engine_config",
-            types={
-                "source_format": f"{name}_source",
-                "weight_format": f"{name}_weight",
-                "stored_weight": weights.element,
-                "product": product.cpp,
-                "accumulator": accumulator.cpp,
-                "result": output.result,
-            },
-            constants=constants,
-            functions=functions,
-        ),
-    )
+    types = {"stored_weight": weights.element, "product": product.cpp, "accumulator": accumulator.cpp}
+    config = engine_config(name, types | {"result": output.result}, constants, functions)
+    pipeline.declare(*accumulator.pieces, config)
     template = f"{'block_engine' if in_blocks else 'engine'}<{name}_engine_config>"
     count = positions * outputs
     made = pipeline.process(template, stream, weights.name, cpp=output.cpp, count=count, lanes=group_lanes * pe)
     output.finish(pipeline, made)
+    store_weights(pipeline, weights)
+
+
+def store_weights(pipeline: Pipeline, weights: Array) -> None:
+    """Put weights into the memory that the folding names.
+
+    Raises:
+        NotExportableError: if that is off the chip.
+    """
+    entry = pipeline.entry
     if entry.get("weight_memory") == _OFF_CHIP:
         raise NotExportableError(
             f"layer {entry['source_name']!r} reads its weights from off the chip, for which there is no template: "
@@ -127,6 +126,14 @@ def _engine(pipeline: Pipeline, stream: Stream, *, positions: int) -> None:
     memory = _STORAGE.get(entry.get("weight_memory", ""))
     if memory is not None:
         pipeline.storage.append(f"BIND_STORAGE variable={weights.name} type=rom_np impl={memory}")
+
+
+def engine_config(
+    name: str, types: Mapping[str, str], constants: Mapping[str, int | str], functions: Sequence[str]
+) -> Struct:
+    """What an engine's template reads: formats of its operands, and types, sizes and biases of its own."""
+    types = {"source_format": f"{name}_source", "weight_format": f"{name}_weight", **types}
+    return Struct(name=f"{name}_engine_config", types=types, constants=constants, functions=functions)
 
 
 def _weight_format(pipeline: Pipeline) -> NumberFormat:
@@ -148,7 +155,7 @@ def _weights(pipeline: Pipeline) -> Array:
 def _bias(pipeline: Pipeline) -> str:
     entry = pipeline.entry
     if "bias" not in entry:
-        return "int bias(int) { return 0; }"
+        return NO_BIAS
     values = Array(name=f"{pipeline.name}_b", values=pipeline.manifest.integers(entry["bias"]))
     pipeline.declare(values)
     return f"{values.element} bias(int channel) {{ return {values.name}[channel]; }}"
@@ -167,7 +174,7 @@ def _block_constants(
     factors, exponents = [[1] * count], [[0] * count]
     if "scales" in weight:
         codes = pipeline.manifest.integers(weight["scales"]).reshape(-1, entry["outputs"]).T
-        parts = [[scale_parts(int(code), weight["type"]) for code in row] for row in codes]
+        parts = [[decoded_scale(int(code), weight["type"]["scale"]) for code in row] for row in codes]
         factors = [[factor for factor, _ in row] for row in parts]
         exponents = [[exponent for _, exponent in row] for row in parts]
     single = len(factors) == 1
@@ -206,28 +213,17 @@ def matrix_product(pipeline: Pipeline) -> None:
         *product.pieces,
     )
     output = write_output(pipeline)
-    pipeline.declare(
-        *accumulator.pieces,
-        Struct(
-            name=f"{name}_engine_config",
-            types={
-                "source_format": f"{name}_source",
-                "weight_format": f"{name}_weight",
-                "product": product.cpp,
-                "accumulator": accumulator.cpp,
-                "result": output.result,
-            },
-            constants={
-                "matrices": math.prod(left.shape[:-2]),
-                "rows": rows,
-                "depth": depth,
-                "outputs": columns,
-                "pe": pe,
-                "beat": simd,
-            },
-            functions=(f"int bias(int) {{ return {number(0)}; }}",),
-        ),
-    )
+    types = {"product": product.cpp, "accumulator": accumulator.cpp, "result": output.result}
+    constants = {
+        "matrices": math.prod(left.shape[:-2]),
+        "rows": rows,
+        "depth": depth,
+        "outputs": columns,
+        "pe": pe,
+        "beat": simd,
+    }
+    config = engine_config(name, types, constants, [NO_BIAS])
+    pipeline.declare(*accumulator.pieces, config)
     made = pipeline.process(
         f"matrix_product<{name}_engine_config>",
         pipeline.with_lanes(left.stream, simd),

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from dse.exports.decoding import decode
 from dse.exports.hls.cpp import Struct, looked_up, signed_bits
 
 if TYPE_CHECKING:
@@ -201,11 +200,3 @@ def scale_format(kind: Mapping[str, Any]) -> tuple[NumberFormat, tuple[int, int]
         bias = scale["bias"]
         return number_format("", stored, bias), (-bias, scale["largest_code"] - bias), True
     return number_format("", scale), (scale["unit_exponent"], scale["unit_exponent"]), False
-
-
-def scale_parts(code: int, kind: Mapping[str, Any]) -> tuple[int, int]:
-    """Factor and exponent of a stored scale."""
-    scale = kind["scale"]
-    if scale.get("encoding") == "power-of-two":
-        return 1, code - scale["bias"]
-    return decode(code, scale), scale["unit_exponent"]

@@ -14,6 +14,7 @@ from dse.exports.hls.formats import number_format
 from dse.exports.hls.other_layers import activate, add, average_pool, concat, layer_norm, max_pool, select, softmax
 from dse.exports.hls.outputs import edge_lanes
 from dse.exports.hls.pipelines import Edge, Pipeline, Step, Stream
+from dse.exports.hls.recurrent_layers import lstm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,6 +30,7 @@ _LAYERS: Final[Mapping[str, Callable[[Pipeline], None]]] = {
     "depthwise": convolution,
     "layernorm": layer_norm,
     "linear": linear,
+    "lstm": lstm,
     "matmul": matrix_product,
     "maxpool": max_pool,
     "select": select,

@@ -152,9 +152,12 @@ def _rescaled(
 
 
 def activate(pipeline: Pipeline) -> None:
-    """An activation function of its own: a table by code, or a cast with ReLU or PReLU."""
+    """An activation function of its own: a table by code, GELU by a polynomial, or a cast with ReLU or PReLU."""
     entry, name, source = pipeline.entry, pipeline.name, pipeline.sources[0].stream
     lanes = math.gcd(int(entry.get("lanes", source.lanes)), pipeline.shape[-1])
+    if "constants" in entry:
+        _gelu(pipeline, lanes)
+        return
     if "table" not in entry:
         output = write_output(pipeline)
         made = _rescaled(
@@ -176,6 +179,34 @@ def activate(pipeline: Pipeline) -> None:
     template = f"table_activation<{name}_table>"
     made = pipeline.process(template, taken, cpp=f"{name}_edge", count=source.count, lanes=lanes)
     pipeline.with_lanes(made, edge_lanes(entry))
+
+
+def _gelu(pipeline: Pipeline, lanes: int) -> None:
+    """GELU with a polynomial of the second order for erf, in integers."""
+    name, fields = pipeline.name, pipeline.entry["constants"]
+    output, taken = write_output(pipeline), pipeline.with_lanes(pipeline.sources[0].stream, lanes)
+    offset_bits = signed_bits(0, fields["offset"])
+    pipeline.declare(
+        Struct(
+            name=f"{name}_gelu_config",
+            types={"source_format": taken.cpp, "result": output.result},
+            constants={
+                "count": taken.count,
+                "channels": pipeline.shape[-1],
+                "lanes": lanes,
+                "accumulator_bits": pipeline.entry["acc_type"]["bits"],
+                "shift": fields["shift"],
+                "offset_bits": offset_bits,
+                "factor_bits": max(signed_bits(0, 2 * fields["constant"]), 2 * offset_bits),
+            },
+            functions=(
+                constant("offset", f"ap_int<{offset_bits}>", fields["offset"]),
+                constant("constant", f"ap_int<{signed_bits(0, fields['constant'])}>", fields["constant"]),
+            ),
+        )
+    )
+    made = pipeline.process(f"gelu<{name}_gelu_config>", taken, cpp=output.cpp, count=taken.count, lanes=lanes)
+    output.finish(pipeline, made)
 
 
 def softmax(pipeline: Pipeline) -> None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from dse.exports.rtl.lone_simulation import simulate_alone
 from dse.exports.rtl.project import write_project
-from dse.exports.rtl.simulation import simulate
-from dse.exports.rtl.utilisation import utilisation
+from dse.exports.rtl.simulation import simulate, simulate_all
+from dse.exports.rtl.utilisation import synthesised, utilisation
 from dse.exports.targets import Target
 from dse.exports.verification import Check
 
@@ -22,5 +23,9 @@ TARGET: Final = Target(
         "make sim    # the golden vectors in Verilator, with random stalls too\nmake synth  # what it takes, by Yosys"
     ),
     write=write_project,
-    checks=(Check(name="simulation", run=simulate), Check(name="utilisation", run=utilisation)),
+    checks=(
+        Check(name="simulation", run=simulate, run_all=simulate_all),
+        Check(name="layers alone", run=simulate_alone),
+        Check(name="utilisation", run=utilisation, run_all=synthesised),
+    ),
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dse.errors import NotExportableError
-from dse.exports.decoding import decode
+from dse.exports.decoding import decoded_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -66,15 +66,21 @@ class Codes:
         return Codes(bits=self.high.bit_length() + 1, signed=True) if self.exponent_bits else self
 
     def integer(self, code: int) -> int:
-        """The integer that a code means.
+        """The integer that a code means; a reserved one, which hardware may put out by mistake, is read like any.
 
         >>> Codes(bits=4, signed=True, exponent_bits=2).integer(15), Codes(bits=4, signed=True).integer(15)
         (-12, -1)
         """
-        if self.exponent_bits:
-            fields = {"stored": "code", "exponent_bits": self.exponent_bits, "mantissa_bits": self.mantissa_bits}
-            return decode(code, fields)
-        return code - (1 << self.bits) if self.signed and code >> (self.bits - 1) else code
+        kind = {
+            "format": self,
+            "stored": "code" if self.exponent_bits else "integer",
+            "bits": self.bits,
+            "signed": self.signed,
+            "exponent_bits": self.exponent_bits,
+            "mantissa_bits": self.mantissa_bits,
+            "largest_magnitude_code": (1 << (self.bits - 1)) - 1,
+        }
+        return decoded_number(code, kind)
 
     def code(self, integer: int) -> int:
         """The code of an integer.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from dse.exports.decoding import decoded
+from dse.exports.decoding import decoded_weights
 from dse.exports.rtl.codes import Codes, narrowest, refuse
 from dse.exports.rtl.requantising import requantising_of
 from hwmodels.engine_layouts import rtl_engine
@@ -105,10 +105,9 @@ def engine_of(manifest: Manifest, graph: Network, layer: Mapping[str, Any], sour
 def _weights(manifest: Manifest, layer: Mapping[str, Any], source: Codes) -> _Weights:
     """Weights in the format of a lane: minifloats, single powers of two, or the integers that codes stand for."""
     name, entry = layer["name"], layer["weight"]
-    integers = decoded(manifest, entry)
-    if integers is None:
+    if "scales" in entry:
         raise refuse(name, "engines in RTL have no scales of blocks", "use int8 or e4m3fn weights")
-    rows = integers.reshape(-1, layer["outputs"]).T.tolist()
+    rows = decoded_weights(manifest, entry).reshape(-1, layer["outputs"]).T.tolist()
     kind, used = entry["type"], sorted({value for row in rows for value in row})
     product = layer.get("product", {"kind": "exact"})["kind"]
     if product != "exact" and product not in _LMUL:

@@ -9,11 +9,13 @@ from dse.exports.rtl.texts import rendered
 from hwmodels.rtl.unit import verilog
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from dse.exports.manifest import Manifest
+    from dse.exports.rtl.lone_parts import LonePart
     from dse.exports.rtl.stages import Design, Tap
 
 SOURCES: Final = ("units.v", "network.v", "top.v")
@@ -51,9 +53,23 @@ def write_project(manifest: Manifest, folder: Path) -> None:
 
 def write_bench(design: Design, folder: Path) -> None:
     """Write bench.v and main.cpp."""
-    widths = _widths(design)
+    _write_bench(folder, design, design.taps, _widths(design))
+
+
+def write_lone_parts(folder: Path, design: Design, parts: Sequence[LonePart]) -> None:
+    """Write network.v and top.v with parts of a design side by side, and bench.v and main.cpp that feed one of them."""
+    texts = {part.module: part.text for part in parts}
+    (folder / "network.v").write_text("\n".join(texts.values()), encoding="ascii")
+    widths = {"in_width": max(part.in_width for part in parts), "out_width": max(part.out_width for part in parts)}
+    casts = [part.cast for part in parts if part.cast is not None]
+    top = rendered("layers.v", parts=parts, casts=casts, **widths)
+    (folder / "top.v").write_text(top, encoding="ascii")
+    _write_bench(folder, design, (), widths)
+
+
+def _write_bench(folder: Path, design: Design, taps: Sequence[Tap], widths: dict[str, int]) -> None:
     quiet = _QUIET_SAMPLES * design.sample_cycles + 4096
-    text = rendered("bench.v", taps=design.taps, quiet=quiet, **widths)
+    text = rendered("bench.v", taps=taps, quiet=quiet, **widths)
     (folder / "bench.v").write_text(text, encoding="ascii")
     (folder / "main.cpp").write_text(rendered("main.cpp"), encoding="ascii")
 

@@ -55,12 +55,16 @@ class Design:
         input: what it reads.
         taps: the outputs of layers that have a stage of their own, in order; the last is the design's.
         sample_cycles: cycles in which a sample has certainly passed if nothing waits.
+        stages: that it is made of, in order.
+        every: where the output of each layer passes, by its safe name; layers without a stage share those before.
     """
 
     unit: Unit
     input: Tap
     taps: tuple[Tap, ...]
     sample_cycles: int
+    stages: tuple[Stage, ...]
+    every: Mapping[str, Tap]
 
 
 def design_of(manifest: Manifest) -> Design:
@@ -109,7 +113,14 @@ class _Builder:
         taps = tuple(tap for name, tap in self.taps.items() if tap.layer == name and tap is not given)
         if not taps or taps[-1] is not last or any(last.stage in stage.inputs for stage in self.stages):
             raise refuse(last.layer, "a stream in RTL ends with the output, which nothing else reads")
-        return Design(unit=unit, input=given, taps=taps, sample_cycles=self.sample_cycles)
+        return Design(
+            unit=unit,
+            input=given,
+            taps=taps,
+            sample_cycles=self.sample_cycles,
+            stages=tuple(self.stages),
+            every=self.taps,
+        )
 
     def _check_order(self, layer: Mapping[str, Any]) -> None:
         if any(order is not None for order in layer.get("reorder_inputs", [])) or layer.get("function"):

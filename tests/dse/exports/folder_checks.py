@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 from dse.exports.base_checks import BASE_CHECKS
 from dse.exports.interpreter import Interpreter
 from dse.exports.manifest import HASH_NAME, MANIFEST_NAME, Manifest
-from dse.exports.verification import Status, run_checks
+from dse.exports.verification import Planned, Status, run_checks
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from dse.exports.targets import Target
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -32,9 +34,26 @@ def computed(folder: Path, most: int) -> tuple[NDArray[Any], NDArray[Any]]:
 def intact(folder: Path) -> Manifest:
     """The manifest of a folder of which all checks hold."""
     manifest = Manifest.read(folder)
-    for verdict in run_checks("base", BASE_CHECKS, manifest, folder):
+    planned = [Planned(target="base", folder=folder, check=check) for check in BASE_CHECKS]
+    for verdict in run_checks(manifest, planned):
         assert verdict.outcome.status is Status.PASSED, (verdict.check, verdict.outcome)
     return manifest
+
+
+def written_by(target: Target, manifest: Manifest, parent: Path) -> Path:
+    """The folder that a target writes, below an existing one."""
+    folder = parent / target.name
+    folder.mkdir()
+    target.write(manifest, folder)
+    return folder
+
+
+def agreement(target: Target, export: Path, parent: Path) -> str:
+    """What the first check of a target says of an export, with which it must agree."""
+    manifest = Manifest.read(export)
+    outcome = target.checks[0].run(manifest, written_by(target, manifest, parent))
+    assert outcome.status is Status.PASSED, (outcome.text, [str(one) for one in outcome.where])
+    return outcome.text
 
 
 def rehashed(folder: Path, entries: dict[str, Any]) -> None:

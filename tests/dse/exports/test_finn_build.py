@@ -15,36 +15,18 @@ from dse.exports.finn_graph import finn_graph, thresholds
 from dse.exports.interpreter import Interpreter
 from dse.exports.manifest import Manifest
 from dse.exports.verification import Status
-from tests.dse.exports.test_mutations import (
-    dropped_bias,
-    one_multiplier,
-    one_shift,
-    one_weight,
-    swapped_layout,
-    transposed_weights,
-    truncation,
-)
+from tests.dse.exports.faults import refusal
+from tests.dse.exports.folder_checks import agreement, written_by
 from tests.missing_tools import foreign, skip_or_fail
 
 onnx = foreign("onnx", "pip install onnx==1.21.0")
 foreign("qonnx", "pip install qonnx==1.0.0")
-EXECUTION, ESTIMATES = TARGET.checks
-
-
-def write(manifest, tmp_path):
-    folder = tmp_path / TARGET.name
-    folder.mkdir()
-    TARGET.write(manifest, folder)
-    return folder
+_, ESTIMATES = TARGET.checks
 
 
 def agrees(export, tmp_path):
-    manifest = Manifest.read(export)
-    folder = write(manifest, tmp_path)
-    outcome = EXECUTION.run(manifest, folder)
-    assert outcome.status is Status.PASSED, outcome
-    assert outcome.text.endswith(f" of {len(manifest.layers)} layers, 0 differences")
-    return folder
+    layers = len(Manifest.read(export).layers)
+    assert agreement(TARGET, export, tmp_path).endswith(f" of {layers} layers, 0 differences")
 
 
 @pytest.mark.parametrize("name", ["small_export", "digits_export"])
@@ -66,7 +48,7 @@ def test_a_deep_network_is_executed_exactly(deep_export, tmp_path):
 
 
 def test_the_model_holds_integers_only(small_export, tmp_path):
-    folder = write(Manifest.read(small_export), tmp_path)
+    folder = written_by(TARGET, Manifest.read(small_export), tmp_path)
     model = onnx.load(folder / "model.onnx")
     assert {node.op_type for node in model.graph.node} == {
         *("Quant", "Conv", "MatMul", "Add", "Mul", "MaxPool", "MultiThreshold", "Transpose", "Reshape"),
@@ -96,29 +78,9 @@ def test_thresholds_tell_every_sum_s_output(small_export, name):
     assert len(np.unique(expected)) > 10
 
 
-@pytest.mark.parametrize(
-    ("name", "mutate"),
-    [
-        ("hidden", truncation),
-        ("mix_convolution", dropped_bias),
-        ("mix_convolution", transposed_weights),
-        ("mix_convolution", swapped_layout),
-        ("stem_convolution", one_weight),
-        ("mix_convolution", one_shift),
-        ("residual_add", one_multiplier),
-    ],
-    ids=lambda one: getattr(one, "__name__", one),
-)
-def test_a_fault_is_found_where_it_is(digits_export, changed, tmp_path, name, mutate):
-    """The model is made of an export with a fault, and judged by the one without."""
-    outcome = EXECUTION.run(Manifest.read(digits_export), write(changed(digits_export, name, mutate), tmp_path))
-    assert outcome.status is Status.FAILED
-    assert outcome.where[0].layer == name
-
-
 def test_foldings_are_in_the_words_of_each_version(digits_export, tmp_path):
     manifest = Manifest.read(digits_export)
-    folder = write(manifest, tmp_path)
+    folder = written_by(TARGET, manifest, tmp_path)
     new = json.loads((folder / "folding_config.json").read_text())
     old = json.loads((folder / "folding_config_before_0.10.json").read_text())
     assert list(new) == [
@@ -193,24 +155,15 @@ def falling(folder, layer):
     ids=lambda one: getattr(one, "__name__", ""),
 )
 def test_what_finn_lacks_is_refused(small_export, changed, name, change, text):
-    manifest = changed(small_export, name, change)
-    with pytest.raises(NotExportableError) as caught:
-        (finn_graph(manifest), folding(manifest, "MVAU_hls", "VVAU_hls"))
-    assert str(caught.value).startswith(f"layer {name}: {text}")
+    def build(manifest):
+        return finn_graph(manifest), folding(manifest, "MVAU_hls", "VVAU_hls")
+
+    assert refusal(build, changed(small_export, name, change)).startswith(f"layer {name}: {text}")
 
 
 def test_windows_over_one_axis_are_refused(row_export):
     with pytest.raises(NotExportableError, match=r"its outputs have shape \[64, 1\]; use images or vectors"):
         finn_graph(Manifest.read(row_export))
-
-
-def test_a_second_build_has_the_same_bytes(small_export, tmp_path):
-    manifest = Manifest.read(small_export)
-    (tmp_path / "other").mkdir()
-    first, second = write(manifest, tmp_path), write(manifest, tmp_path / "other")
-    assert {path.name: path.read_bytes() for path in first.iterdir()} == {
-        path.name: path.read_bytes() for path in second.iterdir()
-    }
 
 
 def test_without_finn_nothing_is_claimed(small_export, tmp_path, monkeypatch):
@@ -227,6 +180,6 @@ def test_finn_counts_the_same_cycles(request, name, tmp_path):
     if not os.environ.get(PYTHON_VARIABLE):
         skip_or_fail(f"{PYTHON_VARIABLE} names no environment with finn-plus (make slow makes one)")
     manifest = Manifest.read(request.getfixturevalue(name))
-    outcome = ESTIMATES.run(manifest, write(manifest, tmp_path))
+    outcome = ESTIMATES.run(manifest, written_by(TARGET, manifest, tmp_path))
     assert outcome.status is Status.PASSED, outcome
     assert outcome.text.endswith(" engines, 0 with other cycles than the design")

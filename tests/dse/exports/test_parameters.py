@@ -43,12 +43,20 @@ def test_the_files_alone_compute_the_golden_outputs(bench, tmp_path, workload, s
     assert len(np.unique(golden)) > 10
 
 
-@pytest.mark.parametrize("seed", [200, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(201, 207))])
-def test_the_files_alone_compute_depthwise_prelu_relu6_concat_and_global_pooling(bench, tmp_path, seed):
-    found = bench("digits-deep")
+@pytest.mark.parametrize(
+    ("workload", "seed"),
+    [
+        ("tests.dse.exports.small_networks:RESIDUAL", 200),
+        *(pytest.param("digits-deep", seed, marks=pytest.mark.slow) for seed in range(200, 207)),
+    ],
+)
+def test_the_files_alone_compute_depthwise_prelu_relu6_concat_and_pooling(bench, tmp_path, workload, seed):
+    found = bench(workload)
     export_design(found.prepared, found.tables.device, found.design(seed), tmp_path / "out")
     layers = intact(tmp_path / "out").layers
-    assert {"depthwise", "concat", "averagepool", "add", "linear"} <= {layer["op"] for layer in layers}
+    operations = {layer["op"] for layer in layers}
+    assert {"depthwise", "averagepool", "add", "linear"} <= operations
+    assert ("concat" in operations) == (workload == "digits-deep")
     assert any("negative_mult" in layer for layer in layers)
 
 

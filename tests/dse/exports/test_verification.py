@@ -12,7 +12,7 @@ from dse.errors import NotExportableError, StudyError
 from dse.exports import targets
 from dse.exports.manifest import Manifest
 from dse.exports.targets import TARGETS, Target, load_target, verify_folder, write_targets
-from dse.exports.verification import Check, Difference, Outcome, Status, passed
+from dse.exports.verification import Check, Difference, Extent, Outcome, Status, passed
 from tests.dse.exports.folder_checks import entries_of, rehashed
 
 
@@ -33,6 +33,14 @@ def same_sizes(manifest, folder):
 
 def without_a_tool(manifest, folder):
     return Outcome(status=Status.NOT_VERIFIED, text="there is no sizer: install the package sizer")
+
+
+def in_part(manifest, folder):
+    return Outcome(status=Status.PASSED, text="1 of 9 sizes (--all for all)")
+
+
+def in_full(manifest, folder):
+    return Outcome(status=Status.PASSED, text="9 sizes")
 
 
 SIZES = Target(
@@ -90,7 +98,7 @@ def test_targets_write_into_their_own_folders_and_are_verified(copied, monkeypat
     assert found["sizes", "sizer"].text == "there is no sizer: install the package sizer"
     for name in TARGETS:
         absent = found[name, "all"]
-        assert absent.status is Status.NOT_VERIFIED
+        assert absent.status is Status.NOT_EXPORTED
         assert absent.text == f"this export has no folder {name}: `bitfront export --to {name}` writes it"
     path = folder / "sizes" / "sizes.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "hidden": 7}))
@@ -103,8 +111,27 @@ def test_targets_write_into_their_own_folders_and_are_verified(copied, monkeypat
 def test_a_target_that_was_not_written_is_said_to_be_missing(copied, monkeypatch):
     monkeypatch.setattr(targets, "load_target", {"own:SIZES": SIZES}.__getitem__)
     verdict = verify_folder(copied(), ["own:SIZES"])[-1]
-    assert (verdict.target, verdict.outcome.status) == ("sizes", Status.NOT_VERIFIED)
+    assert (verdict.target, verdict.outcome.status) == ("sizes", Status.NOT_EXPORTED)
     assert verdict.outcome.text == "this export has no folder sizes"
+
+
+SLOW = Target(
+    name="slow",
+    description="sizes that take long",
+    how_to_run="wait",
+    write=write_sizes,
+    checks=(Check(name="sizes", run=in_part, run_all=in_full), Check(name="same", run=same_sizes)),
+)
+
+
+@pytest.mark.parametrize(("extent", "text"), [(Extent.SOME, "1 of 9 sizes (--all for all)"), (Extent.ALL, "9 sizes")])
+def test_checks_that_take_a_part_take_everything_if_asked(copied, monkeypatch, extent, text):
+    folder = copied()
+    monkeypatch.setattr(targets, "load_target", {"own:SLOW": SLOW}.__getitem__)
+    write_targets(folder, [SLOW])
+    first, second = verify_folder(folder, ["own:SLOW"], extent)[-2:]
+    assert (first.outcome.text, second.outcome.status) == (text, Status.PASSED)
+    assert min(first.seconds, second.seconds) >= 0
 
 
 def test_all_refusals_are_told_at_once(copied):
@@ -129,13 +156,25 @@ def test_verify_prints_a_table_and_ends_with_0(command, copied, monkeypatch, tmp
     folder = copied()
     outcome = command("verify", folder)
     assert (outcome.code, outcome.err) == (0, "")
-    assert outcome.out.splitlines()[-1] == f"6 passed, 0 failed, {len(TARGETS)} not verified"
+    assert outcome.out.splitlines()[-1] == f"6 passed, 0 failed, 0 not verified, {len(TARGETS)} not exported"
     for name in TARGETS:
         assert f"`bitfront export --to {name}` writes it" in " ".join(outcome.out.split())
     content = json.loads(command("verify", folder, "--json").out)
     assert content["passed"] is True
     assert [one["check"] for one in content["checks"]][:6] == ["files", "types", "golden", "limits", "ties", "network"]
-    assert {one["status"] for one in content["checks"]} == {"passed", "not verified"}
+    assert {one["status"] for one in content["checks"]} == {"passed", "not exported"}
+
+
+def test_verify_ends_with_2_if_nothing_of_a_target_can_be_checked(command, copied, monkeypatch):
+    folder = copied()
+    write_targets(folder, [load_target("hls")])
+    monkeypatch.setenv("PATH", str(folder / "nowhere"))
+    outcome = command("verify", folder)
+    assert outcome.code == 2
+    assert "1 not verified" in outcome.out.splitlines()[-1]
+    told = " ".join(outcome.err.split())
+    assert "nothing of hls could be verified here (hls: " in told
+    assert "g++" in told
 
 
 def test_verify_ends_with_1_if_a_check_fails_and_says_where(command, copied):

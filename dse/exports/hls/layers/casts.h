@@ -46,7 +46,7 @@ template <class LEVELS, int SHIFT> struct to_level {
 };
 
 // What a layer does with an accumulator: it becomes a code (C also has output, a format, and cast, one of the above), or
-// stays the product for a cast that needs more than one number.
+// stays the product for a cast that needs more than one number, or stays as it is.
 template <class C> struct into_code {
     typedef typename C::output output;
     static typename output::code apply(const ap_int<C::accumulator_bits>& sum, int channel) {
@@ -60,6 +60,14 @@ template <class C> struct into_product {
     static typename output::code apply(const ap_int<C::accumulator_bits>& sum, int channel) {
 #pragma HLS INLINE
         return multiplied<C>(sum, channel);
+    }
+};
+
+template <int BITS> struct as_it_is {
+    typedef wide_format<BITS> output;
+    static ap_int<BITS> apply(const ap_int<BITS>& sum, int) {
+#pragma HLS INLINE
+        return sum;
     }
 };
 

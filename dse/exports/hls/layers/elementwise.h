@@ -78,4 +78,36 @@ void table_activation(const word<typename C::source_format, C::lanes> source[C::
     }
 }
 
+// GELU: q * (constant + e) for q >= 0, q * (constant - e) below, e = constant - (offset - m)**2 being a polynomial for erf
+// of m = |q| << shift, at most offset. C also has shift, offset() of offset_bits, constant(), and factor_bits of the sum.
+template <class C>
+void gelu(const word<typename C::source_format, C::lanes> source[C::count / C::lanes],
+          word<typename C::result::output, C::lanes> result[C::count / C::lanes]) {
+    typedef typename C::source_format::number number;
+    for (int i = 0; i < C::count / C::lanes; i++) {
+#pragma HLS PIPELINE II=1
+        const word<typename C::source_format, C::lanes> taken = source[i];
+        word<typename C::result::output, C::lanes> given;
+        for (int k = 0; k < C::lanes; k++) {
+#pragma HLS UNROLL
+            const number value = number_of<typename C::source_format>(taken.lane[k]);
+            ap_int<number::width + 1 + C::shift> argument = magnitude_of(value);
+            argument <<= C::shift;
+            ap_int<C::offset_bits> distance = 0;
+            if (argument < C::offset()) distance = C::offset() - argument;
+            const ap_int<C::factor_bits> square = distance * distance;
+            const ap_int<C::factor_bits> error_function = C::constant() - square;
+            ap_int<C::factor_bits> factor = C::constant();
+            if (value < 0) {
+                factor -= error_function;
+            } else {
+                factor += error_function;
+            }
+            const ap_int<C::accumulator_bits> product = value * factor;
+            given.lane[k] = C::result::apply(product, (i * C::lanes + k) % C::channels);
+        }
+        result[i] = given;
+    }
+}
+
 }  // namespace bitfront

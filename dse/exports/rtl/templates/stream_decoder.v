@@ -1,11 +1,6 @@
-{% import "macros.v" as m %}
+{% import "stream_macros.v" as stream %}
 // Codes of e{{ e }}m{{ mantissa }} as integers, {{ lanes }} at once.
-{{ m.head(module, ports, clocked=true) -}}
-    reg valid = 1'b0;
-    wire advance = out_ready | ~valid;
-    assign in_ready = advance;
-    assign out_valid = valid;
-    always @(posedge clk) if (advance) valid <= in_valid;
+{{ stream.registered(module, ports) -}}
 {% for lane in range(lanes) %}
 {% set top = (lane + 1) * bits - 1 %}
     wire [{{ e - 1 }}:0] field{{ lane }} = in_data[{{ top - 1 }}:{{ top - e }}];

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.dse.test_all_families import ARITHMETIC, EVERYTHING, UNIFORM, uniform
+from tests.dse.families import BLOCK_REGISTERS, UNIFORM, uniform
 
 FAST = [
     ("int8", "int8", "exact / int16 chunk 4"),
     ("e4m3fn", "e4m3fn", "l-mul-field / exact"),
     ("2hot4", "int8", "exact / int20 wrap"),
     ("mxfp4", "mx-e4m3fn", "exact / exact"),
-]
-BLOCK_REGISTERS = [
-    ("mxfp4", "mx-e4m3fn", "exact / e6m7 pairwise"),
-    ("mxint8", "int8", "exact / int5 wrap"),
-    ("nvfp4", "nvfp4", "exact / e6m7 pairwise"),
-    ("bfp6/16", "bfp6/16", "exact / aligned18"),
 ]
 OTHERS = [
     ("int8", "int8", "exact / int14 pairwise chunk 4"),
@@ -36,20 +30,10 @@ def slow_but(cases, fast):
     return [pytest.param(*case, marks=[] if case in fast else pytest.mark.slow, id="-".join(case)) for case in cases]
 
 
-@pytest.fixture(scope="module")
-def everything(custom_bench):
-    return custom_bench(
-        "digits-mlp",
-        formats=EVERYTHING,
-        arithmetic=ARITHMETIC,
-        front={"max_lanes": 4},
-        device={"min_fps": 0.0},
-    )
-
-
 @pytest.mark.parametrize(("weight", "activation", "arithmetic"), slow_but(UNIFORM, FAST))
 def test_each_family_alone(everything, check, weight, activation, arithmetic):
-    check(everything, everything.design(1, uniform(everything, weight, activation, arithmetic)))
+    found = everything("digits-mlp")
+    check(found, found.design(1, uniform(found, weight, activation, arithmetic)))
 
 
 def bench_of(custom_bench, cases):

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from emulation.calibrated import Formats
-from emulation.catalogue import parse
-from tests.dse.test_all_families import ARITHMETIC, EVERYTHING
+from tests.dse.families import ARITHMETIC, EVERYTHING, deep_mixture, joined_in_blocks
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 HERE = "tests.dse.exports.hls.window_workloads"
@@ -68,18 +66,8 @@ def test_attention_with_softmax_layer_norm_and_tables(custom_bench, check, seed)
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["mxint8/4", "bfp4/3", "nvfp4/4"])
 def test_blocks_that_span_the_parts_of_a_concatenation(custom_bench, check, name):
-    found = custom_bench(
-        f"{FUNCTIONS}:JOINED",
-        formats={"weights": ["int8"], "activations": ["int8", name], "mixed_families": True},
-        arithmetic={"accumulators": ["exact", "e6m9"]},
-        front={"max_lanes": 8},
-        device={"min_fps": 0.0},
-    )
-    network = found.prepared.network
-    concat = next(layer.name for layer in network.layers if layer.kind == "concat")
-    edges = {edge: found.prepared.edge_menu(edge)[0] for edge in network.edges} | {concat: parse(name)}
-    weights = {layer.name: parse("int8") for layer in network.engines}
-    check(found, found.design(2, Formats(edges=edges, weights=weights)))
+    found, design, _ = joined_in_blocks(custom_bench, name)
+    check(found, design)
 
 
 @pytest.mark.slow
@@ -94,17 +82,7 @@ def test_mixtures_of_all_families_in_a_residual_network(custom_bench, check, see
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_mixtures_in_a_deep_network_with_depthwise_layers_prelu_and_concatenation(custom_bench, check, seed):
-    found = custom_bench(
-        "digits-deep",
-        formats={
-            "weights": ["int4", "e4m3fn", "apot2x2", "bcq2", "mxfp4", "nvfp4"],
-            "activations": ["int8", "e4m3fn", "bfp6/16", "mx-e4m3fn", "nvfp4", "pot4"],
-            "mixed_families": True,
-        },
-        arithmetic={"products": ["exact", "l-mul-field"], "accumulators": ["exact", "int20 wrap", "e5m10 chunk 3"]},
-        front={"max_lanes": 4},
-        device={"min_fps": 0.0},
-    )
+    found = deep_mixture(custom_bench)
     manifest = check(found, found.design(seed))
     assert {"depthwise", "concat", "averagepool", "add", "linear"} <= ops(manifest)
     assert any("negative_mult" in layer for layer in manifest.layers)

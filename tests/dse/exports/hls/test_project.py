@@ -45,11 +45,6 @@ def rewritten(folder):
     return project
 
 
-def test_the_base_folder_alone_gives_the_same_bytes(written, tmp_path):
-    folder = shutil.copytree(written, tmp_path / "copy")
-    assert files_of(rewritten(folder)) == files_of(written / "hls")
-
-
 def test_the_files_hold_no_place_of_this_machine(written):
     files = files_of(written / "hls")
     assert {"Makefile", "params.h", "top.cpp", "top.h", "tb.cpp", "run_hls.tcl", "hls_config.cfg"} <= set(files)
@@ -117,9 +112,9 @@ def test_weights_off_the_chip_are_refused(written, tmp_path):
 def test_an_operation_without_a_template_is_refused_by_name(written, tmp_path):
     folder = shutil.copytree(written, tmp_path / "copy")
     manifest = Manifest.read(folder)
-    manifest.layers[-1]["op"] = "lstm"
+    manifest.layers[-1]["op"] = "fourier"
     (tmp_path / "hls").mkdir()
-    with pytest.raises(NotExportableError, match=r"\(lstm\) has no C\+\+ template: they exist for activate, add, "):
+    with pytest.raises(NotExportableError, match=r"\(fourier\) has no C\+\+ template: they exist for activate, add, "):
         TARGET.write(manifest, tmp_path / "hls")
 
 

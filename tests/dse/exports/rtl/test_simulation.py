@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import re
 import shutil
 from typing import TYPE_CHECKING, Any
@@ -13,20 +12,22 @@ import pytest
 
 from dse.exports.interpreter import Interpreter
 from dse.exports.manifest import Manifest
-from dse.exports.rtl import simulation
+from dse.exports.rtl import TARGET, simulation
 from dse.exports.rtl.project import BUILD, write_project
-from dse.exports.rtl.simulation import Bench, simulate
+from dse.exports.rtl.simulation import Bench, simulate, simulate_all
 from dse.exports.rtl.stages import design_of
 from dse.exports.rtl.utilisation import MOST_LUTS, utilisation
 from dse.exports.verification import Status
 from hwmodels.rtl.casts import cast
-from tests.dse.exports.folder_checks import rehashed
+from tests.dse.exports import faults
+from tests.dse.exports.folder_checks import written_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     Exported = Callable[[str, str], Manifest]
+    Fault = Callable[[Path, dict[str, Any]], None]
 
 CASES = [
     ("RESIDUAL", "integers"),
@@ -73,6 +74,34 @@ def test_the_field_addition_of_l_mul_in_verilator(exported: Exported, verilator:
     )
 
 
+def test_vectors_that_take_too_long_are_left_out_unless_all_are_asked_for(
+    exported: Exported, few_vectors: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(simulation, "STALLS", (0, 50))
+    monkeypatch.setattr(simulation, "SECONDS", 0.0)
+    manifest = exported("PERCEPTRON", "wrapping")
+    some, every = (run(manifest, manifest.folder / "rtl") for run in (simulate, simulate_all))
+    assert (some.status, every.status) == (Status.PASSED, Status.PASSED)
+    assert some.text.startswith("Verilator: 16 of 512 vectors (--all for all) without stalls and with stalls in 50 %")
+    assert every.text.startswith("Verilator: 512 vectors without stalls and with stalls in 50 % of cycles, 16 of them")
+
+
+def test_a_design_slower_than_predicted_is_told(exported: Exported, few_vectors: None) -> None:
+    manifest = exported("PERCEPTRON", "wrapping")
+    predicted = manifest.entries["estimate"]["interval_cycles"]
+    promised = {**manifest.entries, "estimate": {**manifest.entries["estimate"], "interval_cycles": predicted // 2}}
+    kept = simulate(manifest, manifest.folder / "rtl")
+    broken = simulate(Manifest(folder=manifest.folder, entries=promised), manifest.folder / "rtl")
+    assert (kept.status, broken.status) == (Status.PASSED, Status.PASSED)
+    cycles = int(re.search(rf"(\d+) cycles a sample, {predicted} predicted$", kept.text).group(1))
+    assert predicted <= cycles <= simulation.MOST_SLOWER * predicted
+    assert re.search(
+        rf"{cycles} cycles a sample, {predicted // 2} predicted: WARNING: 10[0-4] % slower, more than 2 %: stages wait "
+        "for each other$",
+        broken.text,
+    )
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("network", "menu"), CASES)
 def test_all_vectors_with_and_without_stalls(network: str, menu: str, exported: Exported, verilator: None) -> None:
@@ -103,15 +132,10 @@ def test_a_residual_network_on_a_thousand_random_images(
         assert np.array_equal(run.seen["classify"].reshape(1024, -1), outputs)
 
 
-def mutated(manifest: Manifest, folder: Path, layer: str, change: Callable[[Path, dict[str, Any]], None]) -> Path:
-    """The RTL of a changed design, for the golden vectors of the unchanged one."""
-    shutil.copytree(manifest.folder, folder / "base")
-    entries = json.loads((folder / "base" / "manifest.json").read_text())
-    change(folder / "base", next(one for one in entries["layers"] if one["name"] == layer))
-    rehashed(folder / "base", entries)
-    (folder / "rtl").mkdir()
-    write_project(Manifest.read(folder / "base"), folder / "rtl")
-    return folder / "rtl"
+@pytest.fixture
+def spoiled(changed: Callable[..., Manifest], tmp_path: Path) -> Callable[[Manifest, str, Fault], Path]:
+    """A function that writes the RTL of a design with a fault."""
+    return lambda manifest, layer, fault: written_by(TARGET, changed(manifest.folder, layer, fault), tmp_path)
 
 
 def one_weight(folder: Path, layer: dict[str, Any]) -> None:
@@ -125,37 +149,28 @@ def one_weight(folder: Path, layer: dict[str, Any]) -> None:
     path.write_text("\n".join(lines) + "\n")
 
 
-def one_shift(_: Path, layer: dict[str, Any]) -> None:
-    layer["shift"] += 1
-
-
-def no_bias(_: Path, layer: dict[str, Any]) -> None:
-    del layer["bias"]
-
-
 def transposed(folder: Path, layer: dict[str, Any]) -> None:
-    path = folder / layer["weight"]["file"]
-    rows = np.array(path.read_text().split(), dtype=int).reshape(layer["weight"]["shape"]).swapaxes(0, 1)
-    path.write_text("".join(f"{value}\n" for value in rows.reshape(-1).tolist()))
+    """Kernels over rows read along columns."""
+    weights = faults.integers(folder, layer["weight"]).reshape(layer["weight"]["shape"])
+    faults.write(folder, layer["weight"], weights.swapaxes(0, 1).reshape(-1))
 
 
 def outputs_first(folder: Path, layer: dict[str, Any]) -> None:
     """The file as if it were laid out ``out,in``."""
-    path = folder / layer["weight"]["file"]
     *_, inputs, outputs = layer["weight"]["shape"]
-    rows = np.array(path.read_text().split(), dtype=int).reshape(inputs, outputs).T
-    path.write_text("".join(f"{value}\n" for value in rows.reshape(-1).tolist()))
+    weights = faults.integers(folder, layer["weight"]).reshape(inputs, outputs)
+    faults.write(folder, layer["weight"], weights.T.reshape(-1))
 
 
 @pytest.mark.parametrize(
-    ("layer", "change"),
+    ("layer", "fault"),
     [
-        ("mix", no_bias),
+        ("mix", faults.dropped_bias),
         *(
             pytest.param(*case, marks=pytest.mark.slow)
             for case in (
                 ("depthwise", one_weight),
-                ("stem", one_shift),
+                ("stem", faults.one_shift),
                 ("stem", transposed),
                 ("classify", outputs_first),
             )
@@ -164,17 +179,14 @@ def outputs_first(folder: Path, layer: dict[str, Any]) -> None:
 )
 def test_a_mutation_is_found_in_its_layer(
     layer: str,
-    change: Callable[[Path, dict[str, Any]], None],
+    fault: Fault,
     exported: Exported,
+    spoiled: Callable[[Manifest, str, Fault], Path],
     few_vectors: None,
-    tmp_path: Path,
 ) -> None:
     manifest = exported("CONVOLUTIONS", "integers")
-    found = simulate(manifest, mutated(manifest, tmp_path, layer, change))
-    assert found.status is Status.FAILED
-    assert found.where[0].layer == layer
-    assert found.where[0].vector.startswith("golden ")
-    assert found.where[0].expected != found.where[0].got
+    found = simulate(manifest, spoiled(manifest, layer, fault))
+    assert faults.found_in(found, layer).vector.startswith("golden ")
     counted = re.search(r"(\d+) differences; golden vectors: FAILED: (\d+) of \d+ words differ, 0 were", found.text)
     assert counted
     assert int(counted.group(1)) >= int(counted.group(2)) > 0
@@ -274,6 +286,6 @@ def test_a_large_design_is_left_to_make_synth(exported: Exported) -> None:
     found = utilisation(Manifest(folder=manifest.folder, entries=entries), manifest.folder / "rtl")
     assert found.status is Status.NOT_VERIFIED
     assert found.text == (
-        "3001 LUTs are predicted, and up to 3000 are synthesised here, which takes minutes: `make synth` in the folder "
-        "rtl does it"
+        "3001 LUTs are predicted, and Yosys takes minutes for more than 3000: --all, or `make synth` in the folder "
+        "rtl, does it"
     )
