@@ -22,13 +22,22 @@ TABLE = "SELECT context, subject, divergence, cross_entropy_change, accuracy, ac
 @pytest.fixture
 def long_study(settings, tmp_path):
     """A study of several hundred measurements, not begun."""
-    folder = tmp_path / "study"
+    return written(settings, "digits-mlp", tmp_path)
+
+
+@pytest.fixture
+def longer_study(settings, tmp_path):
+    """One that takes many seconds, for a test that never lets it end."""
+    return written(settings, "digits", tmp_path)
+
+
+def written(settings, workload, folder):
     menu = [f"int{width}" for width in range(2, 13)] + ["e2m1", "e3m2", "e4m3fn"]
     write_study(
-        folder,
-        settings("digits-mlp", data={"sensitivity_samples": 800}, formats={"weights": menu, "activations": menu}),
+        folder / "study",
+        settings(workload, data={"sensitivity_samples": 800}, formats={"weights": menu, "activations": menu}),
     )
-    return folder
+    return folder / "study"
 
 
 def start_sweep(folder):
@@ -95,15 +104,15 @@ def test_a_killed_sweep_goes_on_where_it_was(long_study, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_real_control_c_stops_a_sweep_with_a_message_and_keeps_what_it_has(long_study):
-    with start_sweep(long_study) as process:
-        wait_for_rows(long_study, process, 2)
+def test_a_real_control_c_stops_a_sweep_with_a_message_and_keeps_what_it_has(longer_study):
+    with start_sweep(longer_study) as process:
+        wait_for_rows(longer_study, process, 2)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert out == ""
     assert err == "bitfront: stopped; everything measured so far is kept, run the same command again to go on\n"
-    kept = len(rows_of(long_study))
+    kept = len(rows_of(longer_study))
     assert kept >= 2
-    with Study.open(long_study) as study:
+    with Study.open(longer_study) as study:
         assert len(study.store.measurements(study.prepared.sweep_context)) == kept
